@@ -31,7 +31,8 @@ type Entry struct {
 	// Target is the id of the record.
 	Target string
 	At     time.Time
-	// Before and After are the record as JSON; nil where there is none.
+	// Before and After are the record as JSON; nil where there is none. A
+	// backend may reformat them.
 	Before, After []byte
 }
 

@@ -36,7 +36,9 @@ type Directory interface {
 }
 
 // EditableDirectory is the Directory that each backend brings for services
-// that keep no such data themselves. Its changes reach the [Feed].
+// that keep no such data themselves. Its changes reach the [Feed], every
+// watcher of this store value before the method returns. Text that is not
+// [ValidText] and Settings that JSON cannot hold are refused.
 type EditableDirectory interface {
 	Directory
 	// PutAccount creates or replaces an account.

@@ -12,7 +12,11 @@ import (
 //
 // Organisation, Lineage, Format, Environment, Access, Scopes, Owner, Creator
 // and Created are permanent: a [Mutation] that changes one is refused with
-// [ErrPermanent]. Once Revoked is set, nothing changes any more ([ErrRevoked]).
+// [ErrPermanent] (with [ErrNotFound] for the Organisation, which is part of the
+// name). Once Revoked is set, nothing changes any more ([ErrRevoked]).
+//
+// Backends keep times to the microsecond and return them in UTC; the zero time
+// stays zero. Empty slices and maps come back nil. Text must be [ValidText].
 type Key struct {
 	// ID names the record for ever. Lookup is the public part of the current
 	// credential, by which a presented one is found; regenerating a key gives
@@ -139,8 +143,8 @@ type Keys interface {
 	// when the key belongs to another organisation.
 	Key(ctx context.Context, organisation, id string) (Key, error)
 
-	// ListKeys returns a page of keys, newest first, and the cursor of the next
-	// one, empty at the end. Keys created meanwhile neither repeat nor displace
+	// ListKeys returns a page of keys, newest first by Created (equal times in a
+	// fixed order), and the cursor of the next one, empty at the end. Keys created meanwhile neither repeat nor displace
 	// others.
 	ListKeys(ctx context.Context, q Query) (page []Key, next string, err error)
 
@@ -149,6 +153,8 @@ type Keys interface {
 	//
 	// Failures, in this order of precedence for each record: ErrNoAudit;
 	// ErrNotFound (an update of a key that isn't in that organisation);
-	// ErrRevoked; ErrConflict; ErrPermanent; ErrLimit. Nothing is written then.
+	// ErrRevoked; ErrConflict; ErrPermanent; ErrLimit. Nothing is written then,
+	// nor when [Mutation.Check] refuses m with another error or when ctx has
+	// ended before the call. [Key.Replaces] decides for one record.
 	Commit(ctx context.Context, m Mutation) error
 }
