@@ -1,0 +1,79 @@
+package strikeplate
+
+import (
+	"errors"
+	"net/http"
+	"time"
+)
+
+// The stable codes of the refusals that this module writes. Clients branch on
+// them; messages may change.
+const (
+	CodeMissing      = "missing_api_key"         // 401: no credential was sent
+	CodeInvalid      = "invalid_api_key"         // 401: malformed, forged or unknown
+	CodeRevoked      = "revoked_api_key"         // 401
+	CodeExpired      = "expired_api_key"         // 401
+	CodeInactive     = "inactive_owner"          // 401: the key's owner is deactivated
+	CodeLapsed       = "subscription_required"   // 402: the key works again on renewal
+	CodeAddress      = "ip_not_allowed"          // 403: not in the key's allowlist
+	CodeScope        = "insufficient_scope"      // 403
+	CodeFailures     = "too_many_failures"       // 429: wrong secrets for one key from one address
+	CodeUnavailable  = "temporarily_unavailable" // 503: could not check, or too busy to
+)
+
+// ErrNotMine is what an [Authenticator] returns, bare or inside an [Error],
+// for a request that carries no credential of its kind.
+var ErrNotMine = errors.New("no credential of this kind")
+
+// Error is a refusal: what the client is told, and what only the log is.
+// An Error may be shared between requests, so it is never written after it was
+// made.
+type Error struct {
+	// Status is the HTTP status: 401, 402, 403, 429 or 503.
+	Status int
+	// Code is stable and machine-readable; Message is one English sentence that
+	// says what to do. Both are shown to the client.
+	Code, Message string
+	// Credential is the record's id, where the credential was recognised; for
+	// logs and usage.
+	Credential string
+	// Rule names the policy rule that decided, if one did.
+	Rule string
+	// RetryAfter goes into the header field of that name, rounded up to seconds;
+	// every 429 and 503 carries at least one second.
+	RetryAfter time.Duration
+	// Challenge are WWW-Authenticate values (RFC 9110 11.6.1).
+	Challenge []string
+	// Params are facts that a dialect may name, such as "prefixes": the accepted
+	// key prefixes, separated by spaces.
+	Params map[string]string
+	// Err is the cause. It is logged and never shown.
+	Err error
+}
+
+// Error implements error with the code and the cause. It is for logs.
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return e.Code
+	}
+	return e.Code + ": " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// refusal returns what to tell the client of err. Anything that is not an
+// *Error is a check that could not be made.
+func refusal(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) && e.Status >= 400 {
+		return e
+	}
+	return &Error{
+		Status:     http.StatusServiceUnavailable,
+		Code:       CodeUnavailable,
+		Message:    "The request could not be checked. Try again shortly.",
+		RetryAfter: time.Second,
+		Err:        err,
+	}
+}

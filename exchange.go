@@ -1,0 +1,165 @@
+package strikeplate
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Exchange is what is known about one request, filled on its way: [Edge] begins
+// it, [Require] adds the Principal, [Fail] the refusal. The callbacks in
+// Edge.Done read it when the response is complete.
+//
+// Its methods are safe for concurrent use: under http.TimeoutHandler the
+// handler may still run while the response is already written. An Exchange is
+// never reused, so it may be kept.
+type Exchange struct {
+	edge      *edge
+	id        [1]string // an array, so that the header field needs no slice of its own
+	client    netip.Addr
+	start     time.Time
+	principal atomic.Pointer[Principal]
+
+	mu      sync.Mutex
+	dialect Dialect
+	done    []func(*Exchange)
+	refusal *Error
+	pattern string
+	status  int
+	elapsed time.Duration
+}
+
+type exchangeKey struct{}
+
+// ExchangeFrom returns the request's Exchange, or nil where neither [Edge] nor
+// [Require] stands in front.
+func ExchangeFrom(ctx context.Context) *Exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*Exchange)
+	return x
+}
+
+// ID is the request id: the one in the response's X-Request-Id.
+func (x *Exchange) ID() string { return x.id[0] }
+
+// Client is the caller's address as far as it is known: the socket's, or the
+// one that trusted proxies tell. It is the zero Addr where there is none, as on
+// a Unix socket.
+func (x *Exchange) Client() netip.Addr { return x.client }
+
+// Start is when the request arrived.
+func (x *Exchange) Start() time.Time { return x.start }
+
+// Principal is who the request acts for, nil before or without authentication.
+func (x *Exchange) Principal() *Principal { return x.principal.Load() }
+
+// Refusal is what the request was refused with, nil if it was not.
+func (x *Exchange) Refusal() *Error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.refusal
+}
+
+// Pattern is the route that matched, as in [http.Request.Pattern]; empty while
+// unknown.
+func (x *Exchange) Pattern() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.pattern
+}
+
+// SetPattern tells the route, where another router than http.ServeMux matched
+// it or a middleware copied the request. An empty pattern changes nothing.
+func (x *Exchange) SetPattern(pattern string) {
+	if pattern == "" {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.pattern = pattern
+}
+
+// Status is the response's status, 0 while none was written.
+func (x *Exchange) Status() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.status
+}
+
+// Elapsed is how long the request took, 0 until it is complete.
+func (x *Exchange) Elapsed() time.Duration {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.elapsed
+}
+
+// setStatus keeps the first final status. 1xx announce one and don't count,
+// save 101, after which the connection speaks another protocol.
+func (x *Exchange) setStatus(status int) {
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.status == 0 {
+		x.status = status
+	}
+}
+
+// refuse records e and returns the dialect to tell it in, and whether the
+// response has already begun.
+func (x *Exchange) refuse(e *Error) (Dialect, bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.refusal = e
+	return x.dialect, x.status != 0
+}
+
+// nest lets an Edge inside another one speak its own dialect and add callbacks.
+func (x *Exchange) nest(e *Edge) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if e.Dialect != nil {
+		x.dialect = e.Dialect
+	}
+	x.done = append(x.done[:len(x.done):len(x.done)], e.Done...)
+}
+
+// finish closes the Exchange and returns the callbacks to run.
+func (x *Exchange) finish(pattern string, panicked bool) []func(*Exchange) {
+	x.SetPattern(pattern)
+	switch {
+	case panicked:
+		x.setStatus(http.StatusInternalServerError)
+	default:
+		x.setStatus(http.StatusOK) // what net/http sends for a handler that writes nothing
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.elapsed = time.Since(x.start)
+	return x.done
+}
+
+// exchangeContext puts an Exchange into a request's context. It is one
+// allocation together with the Exchange and the response writer, where
+// context.WithValue and a wrapper would be three.
+type exchangeContext struct {
+	context.Context
+	exchange Exchange
+	writer   fullWriter
+}
+
+// Value implements [context.Context].
+func (c *exchangeContext) Value(key any) any {
+	switch key.(type) {
+	case exchangeKey:
+		return &c.exchange
+	case principalKey:
+		if p := c.exchange.principal.Load(); p != nil {
+			return p
+		}
+	}
+	return c.Context.Value(key)
+}

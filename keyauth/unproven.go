@@ -1,0 +1,142 @@
+package keyauth
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+
+	"github.com/alexedwards/argon2id"
+
+	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/storage"
+)
+
+// verifyUnproven is the long way, in the order that costs an attacker's work
+// least: shape and checksum, throttle, look-up, hash. Then the state.
+func (a *Authenticator) verifyUnproven(ctx context.Context, text []byte, d digest, from caller) (*strikeplate.Principal, error) {
+	now, _ := a.clock()
+	c, ok := a.scheme.parse(text, now)
+	if !ok {
+		a.counts.malformed.Add(1)
+		if !a.scheme.claimed(text) {
+			return nil, a.refusals.strange
+		}
+		return nil, a.refusals.invalid
+	}
+	p, err := a.prove(ctx, claim{
+		lookup: string(c.lookup), secret: string(c.secret), shape: c.shape, digest: d, client: from.client(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	now, age := a.clock()
+	st := p.state.Load()
+	if st == nil || !a.mayServe(st, age) {
+		if st, err = a.refresh(ctx, p, age); err != nil {
+			if errors.Is(err, errOutdated) { // regenerated while we hashed
+				return nil, a.refusals.invalid
+			}
+			return nil, err
+		}
+	}
+	return st.verdict(now, from)
+}
+
+// claim is a well-formed credential on its way to being proven. Unlike a
+// credential, it has memory of its own.
+type claim struct {
+	lookup, secret string
+	shape          *shape
+	digest         digest
+	client         netip.Addr
+}
+
+// prove hashes once for all requests that present the same text at once.
+func (a *Authenticator) prove(ctx context.Context, c claim) (*proof, error) {
+	if _, wait := a.throttle.judge(c.lookup, c.client); wait > 0 {
+		a.throttle.refused.Add(1)
+		return nil, tooManyFailures("", wait)
+	}
+	flight := a.flights.DoChan(string(c.digest[:]), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storePatience+slotPatience)
+		defer cancel()
+		return a.proveAlone(ctx, c)
+	})
+	select {
+	case result := <-flight:
+		p, _ := result.Val.(*proof)
+		return p, result.Err
+	case <-ctx.Done():
+		return nil, unavailable("", ctx.Err())
+	}
+}
+
+func (a *Authenticator) proveAlone(ctx context.Context, c claim) (*proof, error) {
+	key, err := a.lookUp(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	params, err := decodeHash(key.Hash)
+	if err != nil {
+		a.logger.Error("a key's stored hash is unusable; regenerate or revoke the key", "key", key.ID, "error", err)
+		return nil, unavailable(key.ID, err)
+	}
+	match, err := a.compare(ctx, c, key)
+	if err != nil {
+		return nil, err
+	}
+	if !match {
+		a.throttle.charge(c.lookup, c.client)
+		return nil, a.refusals.invalid
+	}
+	if a.scheme.outdated(params) {
+		a.rehash(key, c.secret)
+	}
+	_, age := a.clock()
+	p := &proof{organisation: strings.Clone(key.Organisation), keyID: strings.Clone(key.ID),
+		secretVersion: key.SecretVersion, until: age + a.cache.Proofs}
+	a.proofs.Set(c.digest, p)
+	return p, nil
+}
+
+// lookUp finds the record that a claim names.
+func (a *Authenticator) lookUp(ctx context.Context, c claim) (storage.Key, error) {
+	ctx, cancel := context.WithTimeout(ctx, storePatience)
+	defer cancel()
+	a.counts.lookups.Add(1)
+	key, err := a.keys.KeyByLookup(ctx, c.lookup)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		a.throttle.charge(c.lookup, c.client)
+		return storage.Key{}, a.refusals.invalid
+	case err != nil:
+		return storage.Key{}, unavailable("", err)
+	case key.Format != c.shape.format || key.Environment != c.shape.environment:
+		a.throttle.charge(c.lookup, c.client)
+		return storage.Key{}, a.refusals.invalid
+	}
+	return key, nil
+}
+
+// compare waits for the slot and hashes. The throttle is asked again when the
+// turn comes: while this claim waited, others may have used up its failures.
+func (a *Authenticator) compare(ctx context.Context, c claim, key storage.Key) (bool, error) {
+	class, _ := a.throttle.judge(c.lookup, c.client)
+	ctx, cancel := context.WithTimeout(ctx, slotPatience)
+	defer cancel()
+	if err := a.scheme.slot.acquire(ctx, class); err != nil {
+		return false, a.refusals.busy
+	}
+	defer a.scheme.slot.release()
+	if _, wait := a.throttle.judge(c.lookup, c.client); wait > 0 {
+		a.throttle.refused.Add(1)
+		return false, tooManyFailures(key.ID, wait)
+	}
+	a.scheme.slot.hashes.Add(1)
+	match, _, err := argon2id.CheckHash(c.secret, key.Hash)
+	if err != nil {
+		return false, unavailable(key.ID, err)
+	}
+	return match, nil
+}
