@@ -79,12 +79,10 @@ type shape struct {
 	separator   []byte   // foreign's
 }
 
-// credential is what a text claims to be, before anything is proven. Its parts
-// share the text's memory.
-type credential struct {
-	*shape
-	lookup, secret []byte
-}
+// credential is what a text says, before anything is proven. Its parts share
+// the text's memory, so it has no other fields: escape analysis sees a struct as
+// one, and a pointer beside them would move every text to the heap.
+type credential struct{ lookup, secret []byte }
 
 func (f Format) check() error {
 	switch {
@@ -200,7 +198,7 @@ func (s *shape) split(text []byte, tagged int) (credential, bool) {
 	if !isBase62(id) || !isBase62(rest) {
 		return credential{}, false
 	}
-	return credential{shape: s, lookup: id, secret: rest[:secretLength]}, true
+	return credential{lookup: id, secret: rest[:secretLength]}, true
 }
 
 // splitForeign parses a text of a foreign shape.
@@ -209,7 +207,7 @@ func (s *shape) splitForeign(text []byte, now time.Time) (credential, bool) {
 	if !now.Before(f.Until) || !isVisibleASCII(text) {
 		return credential{}, false
 	}
-	c := credential{shape: s, secret: text}
+	c := credential{secret: text}
 	body := text[len(f.Prefix):]
 	switch {
 	case f.Separator != "":
@@ -228,7 +226,7 @@ func (s *shape) splitForeign(text []byte, now time.Time) (credential, bool) {
 		}
 	default:
 		mac := hmac.New(sha256.New, f.DigestKey)
-		mac.Write(text)
+		mac.Write(bytes.Clone(text)) // a copy, so that no text escapes to the heap on other ways
 		c.lookup = hex.AppendEncode(nil, mac.Sum(nil))
 	}
 	return c, true

@@ -132,19 +132,19 @@ var ErrMalformed = errors.New("keyauth: not a key of this service")
 // Parse takes a key's text apart, without asking the store. The only failure is
 // [ErrMalformed].
 func (s *Scheme) Parse(text string, now time.Time) (Parsed, error) {
-	c, ok := s.parse([]byte(text), now)
-	if !ok {
+	sh, c := s.parse([]byte(text), now)
+	if sh == nil {
 		return Parsed{}, ErrMalformed
 	}
-	return Parsed{Format: c.format, Environment: c.environment, Lookup: string(c.lookup),
-		Secret: strikeplate.NewSecret(string(c.secret)), Foreign: c.foreign != nil}, nil
+	return Parsed{Format: sh.format, Environment: sh.environment, Lookup: string(c.lookup),
+		Secret: strikeplate.NewSecret(string(c.secret)), Foreign: sh.foreign != nil}, nil
 }
 
 // parse tries each shape that text claims to be; an older, foreign shape may
-// share its prefix with the minted one.
-func (s *Scheme) parse(text []byte, now time.Time) (credential, bool) {
+// share its prefix with the minted one. The shape is nil if none fits.
+func (s *Scheme) parse(text []byte, now time.Time) (*shape, credential) {
 	if len(text) > maxLength {
-		return credential{}, false
+		return nil, credential{}
 	}
 	for i := range s.shapes {
 		sh := &s.shapes[i]
@@ -153,15 +153,15 @@ func (s *Scheme) parse(text []byte, now time.Time) (credential, bool) {
 		}
 		if sh.foreign != nil {
 			if c, ok := sh.splitForeign(text, now); ok {
-				return c, true
+				return sh, c
 			}
 			continue
 		}
 		if c, ok := sh.split(text, s.tagged()); ok && s.sealed(text) {
-			return c, true
+			return sh, c
 		}
 	}
-	return credential{}, false
+	return nil, credential{}
 }
 
 // claimed reports whether text presents itself as a key of this service, well

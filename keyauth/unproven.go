@@ -16,8 +16,8 @@ import (
 // least: shape and checksum, throttle, look-up, hash. Then the state.
 func (a *Authenticator) verifyUnproven(ctx context.Context, text []byte, d digest, from caller) (*strikeplate.Principal, error) {
 	now, _ := a.clock()
-	c, ok := a.scheme.parse(text, now)
-	if !ok {
+	sh, c := a.scheme.parse(text, now)
+	if sh == nil {
 		a.counts.malformed.Add(1)
 		if !a.scheme.claimed(text) {
 			return nil, a.refusals.strange
@@ -25,7 +25,7 @@ func (a *Authenticator) verifyUnproven(ctx context.Context, text []byte, d diges
 		return nil, a.refusals.invalid
 	}
 	p, err := a.prove(ctx, claim{
-		lookup: string(c.lookup), secret: string(c.secret), shape: c.shape, digest: d, client: from.client(),
+		lookup: string(c.lookup), secret: string(c.secret), shape: sh, digest: d, client: from.client(),
 	})
 	if err != nil {
 		return nil, err
