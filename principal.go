@@ -45,29 +45,29 @@ func (a Access) ForUser() bool { return a == UserLimited || a == UserFull }
 // so it is never written after it was made: treat it, its slices and its map
 // as read-only. Reading it from many goroutines is safe.
 type Principal struct {
-	Kind        Kind
-	Environment Environment
-	Access      Access
+	Kind        Kind        `json:"kind"`
+	Environment Environment `json:"environment"`
+	Access      Access      `json:"access,omitempty"`
 	// Expires is when the credential ends; zero means never.
-	Expires time.Time
+	Expires time.Time `json:"expires,omitzero"`
 	// Credential is the record's public id, fit for logs; never the secret.
-	Credential string
+	Credential string `json:"credential"`
 	// Lineage names the line of rotated credentials that share one quota and
 	// one usage history; for OAuth it is the grant.
-	Lineage string
+	Lineage string `json:"lineage"`
 	// ClientID is the OAuth client; empty for API keys.
-	ClientID     string
-	Organisation string
+	ClientID     string `json:"client_id,omitempty"`
+	Organisation string `json:"organisation"`
 	// Subject is the user that a user-level credential acts as; empty for
 	// credentials of the whole organisation.
-	Subject string
+	Subject string `json:"subject,omitempty"`
 	// Plan names a set of limits.
-	Plan string
+	Plan string `json:"plan,omitempty"`
 	// Scopes are the effective ones: the credential's own, narrowed to what
 	// its owner currently has.
-	Scopes []string
+	Scopes []string `json:"scopes"`
 	// Settings are facts about the account that policies may read.
-	Settings map[string]any
+	Settings map[string]any `json:"settings,omitempty"`
 }
 
 type principalKey struct{}

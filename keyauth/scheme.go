@@ -195,9 +195,13 @@ type Minted struct {
 	Lookup, Last4, Hash string
 }
 
+// ErrNoFormat is returned by [Scheme.Mint] for a prefix or an environment that
+// the scheme doesn't issue.
+var ErrNoFormat = errors.New("keyauth: no such format")
+
 // Mint makes a new key of the format with that prefix (empty for a pair
 // without one) in an environment (empty: live). Hashing waits for the slot, in
-// front of all verification, until ctx ends.
+// front of all verification, until ctx ends. Failures: [ErrNoFormat], ctx's error.
 func (s *Scheme) Mint(ctx context.Context, prefix string, env strikeplate.Environment) (Minted, error) {
 	if env == "" {
 		env = strikeplate.Live
@@ -206,7 +210,7 @@ func (s *Scheme) Mint(ctx context.Context, prefix string, env strikeplate.Enviro
 		return sh.format == Format{Prefix: prefix}.name() && sh.environment == env
 	})
 	if i < 0 {
-		return Minted{}, fmt.Errorf("keyauth: no format with prefix %q in environment %q", prefix, env)
+		return Minted{}, fmt.Errorf("%w: prefix %q, environment %q", ErrNoFormat, prefix, env)
 	}
 	sh := &s.issues[i]
 	id, secret := randomBase62(idLength), randomBase62(secretLength)

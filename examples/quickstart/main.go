@@ -1,0 +1,179 @@
+// Quickstart is the smallest service with API keys: it mints one, serves an API
+// that only the key's holder may call, and refuses everybody else.
+//
+//	go run ./quickstart
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/keyauth"
+	"github.com/strikeplate/strikeplate/keyauth/manage"
+	"github.com/strikeplate/strikeplate/storage"
+	"github.com/strikeplate/strikeplate/storage/memory"
+)
+
+//go:embed openapi.json
+var openAPI []byte
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on; port 0 picks one")
+	credentials := flag.String("credentials", "", "write the address and the key to this `file` (JSON) when ready")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *addr, *credentials); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, addr, credentials string) error {
+	// 1. Where keys are kept. In memory here; storage/sqlite and
+	// storage/postgres take the same place.
+	store := memory.New()
+	defer store.Close(context.Background())
+	if err := store.PutAccount(ctx, storage.Account{Organisation: "org_demo", Plan: "free"}); err != nil {
+		return err
+	}
+
+	// 2. What keys look like. A real service reads the tag key from its secrets
+	// manager; a fresh one at each start is fine while nothing outlives it.
+	tagKey := make([]byte, 32)
+	rand.Read(tagKey)
+	scheme, err := keyauth.NewScheme(keyauth.SchemeConfig{
+		Formats: []keyauth.Format{{Prefix: "demo_"}},
+		TagKeys: [][]byte{tagKey},
+	})
+	if err != nil {
+		return err
+	}
+
+	// 3. Who verifies them, and who manages them.
+	keys, err := keyauth.New(keyauth.Config{Scheme: scheme, Keys: store, Directory: store, Feed: store})
+	if err != nil {
+		return err
+	}
+	defer keys.Close(context.Background())
+	admin, err := manage.New(manage.Config{Scheme: scheme, Keys: store, Directory: store, MaxKeys: 10})
+	if err != nil {
+		return err
+	}
+	demo, err := admin.Create(ctx, storage.Actor{User: "user_demo", Organisation: "org_demo", Role: "admin"},
+		manage.Creation{Name: "Quickstart", Prefix: "demo_", Access: strikeplate.OrganisationLimited,
+			Scopes: []string{"meetings:read"}})
+	if err != nil {
+		return err
+	}
+
+	// 4. The API, behind Require.
+	api := http.NewServeMux()
+	api.HandleFunc("GET /v1/whoami", func(w http.ResponseWriter, r *http.Request) {
+		principal, _ := strikeplate.FromContext(r.Context())
+		writeJSON(w, principal)
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", strikeplate.Require(keys)(api))
+	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Write(openAPI)
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		if err := keys.Ready(r.Context()); err != nil {
+			http.Error(w, "starting", http.StatusServiceUnavailable)
+		}
+	})
+
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	base := "http://" + listener.Addr().String()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, tryThis(base, "demo_…  # printed where the server was started")) })
+	server := &http.Server{
+		Handler:           strikeplate.Edge{}.Handler(mux),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Serve(listener) }()
+
+	// 5. The key, shown once.
+	fmt.Print(tryThis(base, demo.Secret.Reveal()))
+	if credentials != "" {
+		if err := writeCredentials(credentials, base, demo); err != nil {
+			return err
+		}
+	}
+
+	select {
+	case err := <-stopped:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return keys.Close(grace)
+}
+
+func tryThis(base, key string) string {
+	return fmt.Sprintf(`Strikeplate quickstart on %[1]s
+
+  export KEY=%[2]s
+  curl -i -H "Authorization: Bearer $KEY" %[1]s/v1/whoami    # 200: who the key acts for
+  curl -i %[1]s/v1/whoami                                    # 401 missing_api_key
+  curl -i -H "Authorization: Bearer ${KEY}x" %[1]s/v1/whoami # 401 invalid_api_key
+
+`, base, key)
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	json.NewEncoder(w).Encode(v)
+}
+
+// writeCredentials makes the file appear at once and complete, for its owner only.
+func writeCredentials(file, base string, demo manage.Created) error {
+	content, err := json.MarshalIndent(map[string]any{
+		"base_url": base,
+		"keys": map[string]any{"demo": map[string]string{
+			"key": demo.Secret.Reveal(), "id": demo.Key.ID, "about": "may call GET /v1/whoami",
+		}},
+		"users":         map[string]any{"admin": map[string]any{"id": "user_demo", "organisation": "org_demo", "role": "admin", "active": true}},
+		"organisations": map[string]any{"demo": map[string]string{"id": "org_demo", "plan": "free", "subscription": "active"}},
+		"oauth":         map[string]any{},
+	}, "", "  ")
+	if err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(file), ".credentials-*") // created 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary.Name())
+	if _, err := temporary.Write(append(content, '\n')); err != nil {
+		return err
+	}
+	if err := temporary.Close(); err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), file)
+}
