@@ -21,15 +21,17 @@ const (
 type Feed interface {
 	// Watch calls s until ctx ends, then returns ctx's error; it mends lost
 	// connections itself and returns early only when it can never work. When
-	// Watch returns, no call to s is under way.
+	// Watch returns, no call to s is under way. It calls Lost before the first
+	// Fresh: what was remembered earlier may have changed unseen.
 	Watch(ctx context.Context, s Sink) error
 }
 
 // Sink receives a feed. Its methods must be quick and safe for concurrent use:
 // a committing goroutine calls Changed itself, before Commit returns.
 type Sink interface {
-	// Changed: the record was created or changed. version is the key's new
-	// Version, 0 where unknown. organisation is the record's.
+	// Changed: the record was created or changed, and reading it now shows that.
+	// It may be told more than once. version is the key's new Version, 0 where
+	// unknown. organisation is the record's.
 	Changed(subject Subject, organisation, id string, version int64)
 	// Fresh: everything committed before asOf has been delivered. asOf carries
 	// this process's monotonic clock. It arrives at least every 500 ms while the
