@@ -20,15 +20,19 @@ type service struct {
 	auth   *keyauth.Authenticator
 }
 
-var cheap = keyauth.Hashing{MemoryKiB: 64, Passes: 1, InsecureCheap: true}
+var cheap = keyauth.Hashing{MemoryKiB: 8, Passes: 1, InsecureCheap: true}
 
 // newService starts a service; change may alter the configuration first.
 func newService(t testing.TB, change func(*keyauth.Config)) *service {
 	t.Helper()
-	return newServiceWith(t, keyauth.SchemeConfig{
+	return newServiceWith(t, mavio(), change)
+}
+
+func mavio() keyauth.SchemeConfig {
+	return keyauth.SchemeConfig{
 		Formats: []keyauth.Format{{Prefix: "mvo_", Environments: []strikeplate.Environment{strikeplate.Live, strikeplate.Test}}},
 		Hashing: cheap, TagKeys: [][]byte{randomBytes(32)},
-	}, change)
+	}
 }
 
 func newServiceWith(t testing.TB, sc keyauth.SchemeConfig, change func(*keyauth.Config)) *service {

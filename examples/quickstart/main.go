@@ -103,7 +103,9 @@ func run(ctx context.Context, addr, credentials string) error {
 		return err
 	}
 	base := "http://" + listener.Addr().String()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, tryThis(base, "demo_…  # printed where the server was started")) })
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, tryThis(base, "demo_…  # printed where the server was started"))
+	})
 	server := &http.Server{
 		Handler:           strikeplate.Edge{}.Handler(mux),
 		ReadHeaderTimeout: 10 * time.Second,
