@@ -1,6 +1,7 @@
 package keyauth
 
 import (
+	"bytes"
 	"encoding/base64"
 	"net/http"
 	"strings"
@@ -112,7 +113,7 @@ func (a *Authenticator) authorization(fields []string, s *scratch) found {
 }
 
 // setBasic decodes "id:secret" (RFC 7617) into the scratch space. It is strict:
-// one text has one encoding.
+// one text has one encoding, and it is a pair.
 func (s *scratch) setBasic(encoded string) found {
 	encoding := base64.StdEncoding.Strict()
 	if base64.StdEncoding.DecodedLen(len(encoded)) > maxLength || strings.ContainsAny(encoded, "\r\n") {
@@ -123,5 +124,8 @@ func (s *scratch) setBasic(encoded string) found {
 		return unreadable
 	}
 	s.length = n
+	if bytes.IndexByte(s.text(), ':') < 0 {
+		return unreadable
+	}
 	return basic
 }

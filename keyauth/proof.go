@@ -21,8 +21,14 @@ type digest [16]byte
 type proof struct {
 	organisation, keyID string
 	secretVersion       int64
-	until               time.Duration
+	until               time.Duration // by the monotonic clock
+	accepted            time.Time     // a foreign shape's date, by the wall's; zero: for ever
 	state               atomic.Pointer[state]
+}
+
+// accepts reports whether the key's shape is still accepted.
+func (p *proof) accepts(now time.Time) bool {
+	return p.accepted.IsZero() || now.Before(p.accepted)
 }
 
 func (a *Authenticator) digest(s *scratch) digest {
@@ -41,7 +47,7 @@ var errOutdated = errors.New("the proof is outdated")
 func (a *Authenticator) verify(ctx context.Context, s *scratch, from caller) (*strikeplate.Principal, error) {
 	now, age := a.clock()
 	d := a.digest(s)
-	if p, ok := a.proofs.GetIfPresent(d); ok && age < p.until {
+	if p, ok := a.proofs.GetIfPresent(d); ok && age < p.until && p.accepts(now) {
 		if st := p.state.Load(); st != nil && a.mayServe(st, age) {
 			return st.verdict(now, from)
 		}

@@ -116,6 +116,9 @@ func (a *Authenticator) watchStreams() {
 // no reason: new requests are refused then, running ones go on.
 func (a *Authenticator) recheck(x *stream) error {
 	now, age := a.clock()
+	if !x.proof.accepts(now) {
+		return a.refusals.invalid
+	}
 	st := x.proof.state.Load()
 	if st == nil || !a.mayServe(st, age) {
 		var err error

@@ -96,6 +96,9 @@ func (a *Authenticator) proveAlone(ctx context.Context, c claim) (*proof, error)
 	_, age := a.clock()
 	p := &proof{organisation: strings.Clone(key.Organisation), keyID: strings.Clone(key.ID),
 		secretVersion: key.SecretVersion, until: age + a.cache.Proofs}
+	if c.shape.foreign != nil {
+		p.accepted = c.shape.foreign.Until
+	}
 	a.proofs.Set(c.digest, p)
 	return p, nil
 }
