@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/alexedwards/argon2id"
 
@@ -73,6 +74,9 @@ func (a *Authenticator) prove(ctx context.Context, c claim) (*proof, error) {
 }
 
 func (a *Authenticator) proveAlone(ctx context.Context, c claim) (*proof, error) {
+	if p, ok := a.proofs.GetIfPresent(c.digest); ok && a.tracker.Since(time.Now()) < p.until {
+		return p, nil // another flight landed between our caller's look and ours
+	}
 	key, err := a.lookUp(ctx, c)
 	if err != nil {
 		return nil, err
