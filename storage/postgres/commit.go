@@ -283,8 +283,9 @@ func verdict(err error) error {
 	return failed("commit", err)
 }
 
-// givenUp reports that PostgreSQL rolled back for the sake of another
-// transaction, or that nothing was sent: trying again is safe.
+// givenUp reports, of an error that came before COMMIT was sent, whether trying
+// again may help: PostgreSQL rolled back for the sake of another transaction, or
+// the pool's connection was dead.
 func givenUp(err error) bool {
 	var pe *pgconn.PgError
 	if errors.As(err, &pe) {
@@ -295,9 +296,10 @@ func givenUp(err error) bool {
 
 // rolledBack reports whether a failed COMMIT surely committed nothing. A lost
 // connection doesn't say, nor does a server that was shut down meanwhile: it may
-// have ended the session after the commit.
+// have ended the session after the commit. Nor does pgconn.SafeToRetry: it says
+// so of a connection that was lost while COMMIT waited for its answer (pgx 5.12).
 func rolledBack(err error) bool {
-	if errors.Is(err, pgx.ErrTxCommitRollback) || pgconn.SafeToRetry(err) {
+	if errors.Is(err, pgx.ErrTxCommitRollback) {
 		return true
 	}
 	var pe *pgconn.PgError

@@ -1,0 +1,56 @@
+package postgres_test
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/strikeplate/strikeplate/internal/pgtest"
+	"github.com/strikeplate/strikeplate/storage/postgres"
+)
+
+// BenchmarkKeyByLookup: one index probe, however many keys there are.
+func BenchmarkKeyByLookup(b *testing.B) {
+	for _, keys := range []int{1000, 1_000_000} {
+		b.Run(strconv.Itoa(keys), func(b *testing.B) {
+			db := pgtest.Database(b)
+			s := open(b, postgres.Config{URL: db})
+			fill(b, db, keys)
+			// Far apart, so that each look-up takes its own way down the index.
+			for n := 0; b.Loop(); n++ {
+				id := n * 7919 % keys
+				k, err := s.KeyByLookup(b.Context(), "lookup-"+strconv.Itoa(id))
+				if err != nil || k.ID != "k"+strconv.Itoa(id) {
+					b.Fatalf("found %q, %v", k.ID, err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkCommit: a rename, with its audit entry.
+func BenchmarkCommit(b *testing.B) {
+	s := open(b, postgres.Config{URL: pgtest.Database(b)})
+	k := newKey("acme", "k1")
+	commit(b, s, k)
+	for n := 0; b.Loop(); n++ {
+		k.Version++
+		k.Name = fmt.Sprint("name ", n)
+		commit(b, s, k)
+	}
+}
+
+// fill makes keys, a hundred for each organisation, with the triggers silent: a
+// million notifications in one transaction are not what is measured.
+func fill(b *testing.B, db string, keys int) {
+	b.Helper()
+	c := connect(b, db)
+	execute(b, c, "SET session_replication_role = replica")
+	execute(b, c, `INSERT INTO strikeplate_keys
+		SELECT 'k' || n, 'lookup-' || n, 'k' || n, 'org' || n / 100, 'key ' || n, 'abcd', 'mvo', 'live', 'org-full',
+			'{meetings:read,transcripts:read}', '', 'u1', '{10.0.0.0/8}', '{"team": "billing"}',
+			'$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$' || md5(n::text) || md5(n::text), NULL, 1, 1,
+			now(), NULL, NULL, ''
+		FROM generate_series(0, $1 - 1) AS n`, keys)
+	execute(b, c, "VACUUM ANALYZE strikeplate_keys")
+}
