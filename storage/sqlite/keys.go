@@ -1,0 +1,222 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/strikeplate/strikeplate/storage"
+)
+
+// KeyByLookup implements [storage.Keys].
+func (s *Store) KeyByLookup(ctx context.Context, lookup string) (storage.Key, error) {
+	return s.key(ctx, "key by lookup", s.sql.byLookup, lookup)
+}
+
+// Key implements [storage.Keys].
+func (s *Store) Key(ctx context.Context, organisation, id string) (storage.Key, error) {
+	return s.key(ctx, "key", s.sql.byID, id, organisation)
+}
+
+// key reads the one key that stmt finds.
+func (s *Store) key(ctx context.Context, what string, stmt *sql.Stmt, args ...any) (storage.Key, error) {
+	k, err := scanKey(stmt.QueryRowContext(ctx, args...))
+	switch {
+	case err == nil:
+		return k, nil
+	case errors.Is(err, sql.ErrNoRows):
+		return storage.Key{}, storage.ErrNotFound
+	default:
+		return storage.Key{}, s.failed(what, err)
+	}
+}
+
+// ListKeys implements [storage.Keys].
+func (s *Store) ListKeys(ctx context.Context, q storage.Query) ([]storage.Key, string, error) {
+	created, id, err := readCursor(q.Cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	size := q.PageSize()
+	rows, err := s.sql.list.QueryContext(ctx, q.Organisation, created, id, q.Now.UnixMicro(),
+		storage.Active.In(q.Status), storage.Expired.In(q.Status), storage.Revoked.In(q.Status), size+1)
+	if err != nil {
+		return nil, "", s.failed("list keys", err)
+	}
+	defer rows.Close()
+	var page []storage.Key
+	for rows.Next() {
+		k, err := scanKey(rows)
+		if err != nil {
+			return nil, "", s.failed("list keys", err)
+		}
+		page = append(page, k)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, "", s.failed("list keys", err)
+	}
+	if len(page) <= size {
+		return page, "", nil
+	}
+	return page[:size], cursor(page[size-1]), nil
+}
+
+// cursor names the last key of a page, by what the list is ordered by.
+func cursor(k storage.Key) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%s", k.Created.UnixMicro(), k.ID))
+}
+
+func readCursor(s string) (created int64, id string, err error) {
+	if s == "" {
+		return math.MaxInt64, "", nil
+	}
+	text, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return 0, "", storage.ErrNotFound
+	}
+	micros, id, ok := strings.Cut(string(text), ".")
+	created, err = strconv.ParseInt(micros, 10, 64)
+	if !ok || err != nil {
+		return 0, "", storage.ErrNotFound
+	}
+	return created, id, nil
+}
+
+// Commit implements [storage.Keys].
+func (s *Store) Commit(ctx context.Context, m storage.Mutation) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	err := s.write(ctx, func(tx *sql.Tx) error { return s.apply(ctx, tx, m) })
+	if err == nil || errors.Is(err, errUnknown) {
+		for _, k := range m.Put {
+			version := k.Version + 1
+			if err != nil {
+				version = 0
+			}
+			s.watchers.changed(storage.KeyChanged, k.Organisation, k.ID, version)
+		}
+	}
+	return err
+}
+
+// errUnknown: COMMIT failed, so it may or may not have happened.
+var errUnknown = errors.New("the outcome is unknown")
+
+// write runs f in a transaction that holds the file's write lock from its
+// beginning. An error of f that is a sentinel is returned as it is.
+func (s *Store) write(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return s.failed("begin", err)
+	}
+	defer tx.Rollback()
+	if err := f(tx); err != nil {
+		for _, sentinel := range []error{storage.ErrNotFound, storage.ErrRevoked, storage.ErrConflict, storage.ErrPermanent, storage.ErrLimit} {
+			if errors.Is(err, sentinel) {
+				return err
+			}
+		}
+		return s.failed("write", err)
+	}
+	if err := tx.Commit(); err != nil {
+		return s.failed("commit", fmt.Errorf("%w: %w", errUnknown, err))
+	}
+	return nil
+}
+
+// apply writes all of m, or fails and leaves the transaction to be rolled back.
+func (s *Store) apply(ctx context.Context, tx *sql.Tx, m storage.Mutation) error {
+	for _, k := range m.Put {
+		if err := s.put(ctx, tx, k); err != nil {
+			return err
+		}
+	}
+	if m.Limit != nil {
+		var active int
+		row := tx.StmtContext(ctx, s.sql.active).QueryRowContext(ctx, m.Limit.Organisation, m.Now.UnixMicro())
+		if err := row.Scan(&active); err != nil {
+			return err
+		}
+		if active > m.Limit.Max {
+			return storage.ErrLimit
+		}
+	}
+	for _, e := range m.Audit {
+		if err := s.record(ctx, tx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put judges one record by what is stored, then writes it.
+func (s *Store) put(ctx context.Context, tx *sql.Tx, k storage.Key) error {
+	stored, err := scanKey(tx.StmtContext(ctx, s.sql.current).QueryRowContext(ctx, k.ID))
+	exists := err == nil
+	switch {
+	case exists:
+		err = k.Replaces(stored)
+	case errors.Is(err, sql.ErrNoRows) && k.Version == 0:
+		err = nil
+	case errors.Is(err, sql.ErrNoRows):
+		err = storage.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	if !exists || k.Lookup != stored.Lookup {
+		var holder string
+		err := tx.StmtContext(ctx, s.sql.holder).QueryRowContext(ctx, k.Lookup).Scan(&holder)
+		if err == nil {
+			return storage.ErrConflict
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+	}
+	scopes, allow, metadata, err := encodeLists(k)
+	if err != nil {
+		return err
+	}
+	k.Version++
+	if exists {
+		_, err = tx.StmtContext(ctx, s.sql.update).ExecContext(ctx, k.ID, k.Lookup, k.Name, k.Last4, allow, metadata,
+			k.Hash, blob(k.Sealed), k.SecretVersion, k.Version, micros(k.Expires), micros(k.Revoked), k.RevokedBecause)
+		return err
+	}
+	_, err = tx.StmtContext(ctx, s.sql.insert).ExecContext(ctx, k.ID, k.Lookup, k.Lineage, k.Organisation, k.Name, k.Last4,
+		k.Format, string(k.Environment), string(k.Access), scopes, k.Owner, k.Creator, allow, metadata, k.Hash, blob(k.Sealed),
+		k.SecretVersion, k.Version, k.Created.UnixMicro(), micros(k.Expires), micros(k.Revoked), k.RevokedBecause)
+	return err
+}
+
+// scanner is a row of a result.
+type scanner interface{ Scan(to ...any) error }
+
+// scanKey reads the columns that keyColumns names.
+func scanKey(row scanner) (storage.Key, error) {
+	var (
+		k                       storage.Key
+		scopes, allow, metadata string
+		created                 int64
+		expires, revoked        sql.NullInt64
+	)
+	err := row.Scan(&k.ID, &k.Lookup, &k.Lineage, &k.Organisation, &k.Name, &k.Last4, &k.Format, &k.Environment, &k.Access,
+		&scopes, &k.Owner, &k.Creator, &allow, &metadata, &k.Hash, &k.Sealed, &k.SecretVersion, &k.Version,
+		&created, &expires, &revoked, &k.RevokedBecause)
+	if err != nil {
+		return storage.Key{}, err
+	}
+	k.Created, k.Expires, k.Revoked = time.UnixMicro(created).UTC(), moment(expires), moment(revoked)
+	if err := decodeLists(&k, scopes, allow, metadata); err != nil {
+		return storage.Key{}, err
+	}
+	return k, nil
+}

@@ -1,0 +1,65 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+)
+
+// statements are prepared once; database/sql prepares them again for each new
+// connection of their pool.
+type statements struct {
+	// On the pool of readers.
+	byLookup, byID, list, entries, lastPosition, account, user *sql.Stmt
+	// Within a transaction of the writer.
+	current, holder, insert, update, active, audit, putAccount, putUser *sql.Stmt
+}
+
+const keyColumns = `id, lookup, lineage, organisation, name, last4, format, environment, access, scopes, owner, creator,
+	allow, metadata, hash, sealed, secret_version, version, created, expires, revoked, revoked_because`
+
+func prepare(ctx context.Context, s *Store) (statements, error) {
+	var all statements
+	for _, p := range []struct {
+		to   **sql.Stmt
+		on   *sql.DB
+		text string
+	}{
+		{&all.byLookup, s.reader, `SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE lookup = ?`},
+		{&all.byID, s.reader, `SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE id = ? AND organisation = ?`},
+		// ?2, ?3: the last key of the page before. ?4: judged at. ?5, ?6, ?7: which states.
+		{&all.list, s.reader, `SELECT ` + keyColumns + ` FROM strikeplate_keys
+			WHERE organisation = ?1 AND (created, id) < (?2, ?3)
+			AND CASE WHEN revoked IS NOT NULL THEN ?7 WHEN expires <= ?4 THEN ?6 ELSE ?5 END
+			ORDER BY created DESC, id DESC LIMIT ?8`},
+		{&all.entries, s.reader, `SELECT position, organisation, actor_user, actor_organisation, actor_role, actor_scopes,
+			actor_client, action, target, at, before, after FROM strikeplate_audit
+			WHERE organisation = ? AND position > ? ORDER BY position LIMIT ?`},
+		{&all.lastPosition, s.reader, `SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'strikeplate_audit'`},
+		{&all.account, s.reader, `SELECT plan, lapsed, settings FROM strikeplate_accounts WHERE organisation = ?`},
+		{&all.user, s.reader, `SELECT name, role, active, scopes FROM strikeplate_users WHERE id = ? AND organisation = ?`},
+
+		{&all.current, s.writer, `SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE id = ?`},
+		{&all.holder, s.writer, `SELECT id FROM strikeplate_keys WHERE lookup = ?`},
+		{&all.insert, s.writer, `INSERT INTO strikeplate_keys (` + keyColumns + `)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)`},
+		{&all.update, s.writer, `UPDATE strikeplate_keys SET lookup = ?2, name = ?3, last4 = ?4, allow = ?5, metadata = ?6,
+			hash = ?7, sealed = ?8, secret_version = ?9, version = ?10, expires = ?11, revoked = ?12, revoked_because = ?13
+			WHERE id = ?1`},
+		{&all.active, s.writer, `SELECT count(*) FROM strikeplate_keys
+			WHERE organisation = ? AND revoked IS NULL AND (expires IS NULL OR expires > ?)`},
+		{&all.audit, s.writer, `INSERT INTO strikeplate_audit (organisation, actor_user, actor_organisation, actor_role,
+			actor_scopes, actor_client, action, target, at, before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&all.putAccount, s.writer, `INSERT INTO strikeplate_accounts (organisation, plan, lapsed, settings) VALUES (?, ?, ?, ?)
+			ON CONFLICT (organisation) DO UPDATE SET plan = excluded.plan, lapsed = excluded.lapsed, settings = excluded.settings`},
+		{&all.putUser, s.writer, `INSERT INTO strikeplate_users (id, organisation, name, role, active, scopes) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET name = excluded.name, role = excluded.role, active = excluded.active,
+			scopes = excluded.scopes WHERE organisation = excluded.organisation`},
+	} {
+		stmt, err := p.on.PrepareContext(ctx, withPrefix(p.text, s.config.Prefix))
+		if err != nil {
+			return all, err
+		}
+		*p.to = stmt
+	}
+	return all, nil
+}
