@@ -2,12 +2,11 @@ package keyauth_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,21 +15,24 @@ import (
 
 	"github.com/strikeplate/strikeplate"
 	"github.com/strikeplate/strikeplate/keyauth"
+	"github.com/strikeplate/strikeplate/storage"
+	"github.com/strikeplate/strikeplate/storage/memory"
 )
 
 // BenchmarkVerifyWarm is the way of nearly every request: header to Principal,
-// for a key that was proven before, among 10,000 others.
+// for keys that were proven before. 64 keys take turns among 10,000 proven ones.
 func BenchmarkVerifyWarm(b *testing.B) {
-	s := newService(b, nil)
-	requests := warmRequests(b, s, 64)
+	s, requests := crowd(b)
 	b.ReportAllocs()
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for i := 0; pb.Next(); i++ {
-			if _, err := s.auth.Authenticate(requests[i%len(requests)]); err != nil {
+			p, err := s.auth.Authenticate(requests[i%len(requests)])
+			if err != nil {
 				b.Error(err)
 				return
 			}
+			sink.Store(p)
 		}
 	})
 }
@@ -38,8 +40,7 @@ func BenchmarkVerifyWarm(b *testing.B) {
 // BenchmarkVerifyFloor does the least that any verification with a revocable
 // cache must: parse, read the clock, look up in a snapshot map, digest, compare.
 func BenchmarkVerifyFloor(b *testing.B) {
-	s := newService(b, nil)
-	requests := warmRequests(b, s, 64)
+	_, requests := crowd(b)
 	var prefix [32]byte
 	type entry struct {
 		digest    [32]byte
@@ -86,8 +87,8 @@ var sink atomic.Pointer[strikeplate.Principal]
 // BenchmarkMiddlewareWarm adds the Edge and Require: request id, client
 // address, context, status.
 func BenchmarkMiddlewareWarm(b *testing.B) {
-	s := newService(b, nil)
-	r := warmRequests(b, s, 1)[0]
+	s, requests := crowd(b)
+	r := requests[0]
 	h := strikeplate.Edge{}.Handler(strikeplate.Require(s.auth)(http.HandlerFunc(
 		func(w http.ResponseWriter, r *http.Request) {
 			if _, ok := strikeplate.FromContext(r.Context()); !ok {
@@ -133,27 +134,45 @@ func BenchmarkForged(b *testing.B) {
 	}
 }
 
-// warmRequests returns requests with n proven keys, among 10,000 proven keys in
-// all where n is more than one.
-func warmRequests(b *testing.B, s *service, n int) []*http.Request {
+// crowd is a service with 10,000 proven keys, made once, and requests with 64 of
+// them.
+func crowd(b *testing.B) (*service, []*http.Request) {
 	b.Helper()
-	var all []*http.Request
-	for i := range n {
-		r := bearer(s.mint(b, strikeplate.Live))
-		if _, err := s.auth.Authenticate(r); err != nil {
-			b.Fatalf("key %d: %v", i, err)
+	crowdOnce.Do(func() {
+		store := memory.New()
+		scheme, err := keyauth.NewScheme(mavio())
+		if err != nil {
+			b.Fatal(err)
 		}
-		all = append(all, r)
-	}
-	return all
+		auth, err := keyauth.New(keyauth.Config{Scheme: scheme, Keys: store, Directory: store, Feed: store})
+		if err != nil {
+			b.Fatal(err)
+		}
+		s := &service{store: store, scheme: scheme, auth: auth}
+		s.account(b, storage.Account{Organisation: "acme", Plan: "pro"})
+		waitUntil(b, "the feed is fresh", func() bool { return auth.Stats().Fresh })
+		for i := range 10_000 {
+			r := bearer(s.mint(b, strikeplate.Live))
+			if _, err := auth.Authenticate(r); err != nil {
+				b.Fatal(err)
+			}
+			if i%157 == 0 {
+				crowdRequests = append(crowdRequests, r)
+			}
+		}
+		crowdService = s
+	})
+	return crowdService, crowdRequests
 }
+
+var (
+	crowdOnce     sync.Once
+	crowdService  *service // left running: benchmarks share it
+	crowdRequests []*http.Request
+)
 
 func bearer(key string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header.Set("Authorization", "Bearer "+key)
 	return r
 }
-
-var _ = netip.Addr{}
-var _ = context.Background
-var _ = keyauth.ErrMalformed

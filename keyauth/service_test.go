@@ -146,3 +146,14 @@ func waitUntil(t testing.TB, what string, ok func() bool) {
 		}
 	}
 }
+
+// revokedCopy is the stored record, revoked.
+func revokedCopy(t testing.TB, s *service, id string) storage.Key {
+	t.Helper()
+	k, err := s.store.Key(t.Context(), "acme", id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Revoked = time.Now()
+	return k
+}
