@@ -14,24 +14,27 @@ import (
 // when the response is complete. The zero value is ready to use. Where no Edge
 // stands, [Require] begins an Exchange as the zero Edge would.
 //
-// An Edge inside another one shares the outer one's Exchange; its Dialect
-// applies from there inwards and its Done is called after the outer one's.
+// An Edge inside another one, or inside Require, shares the Exchange that was
+// begun outside: its Dialect applies from there inwards and its Done is called
+// after the outer one's. Its other fields have no effect there.
 type Edge struct {
 	// Dialect writes refusals; nil means [ProblemJSON].
 	Dialect Dialect
 	// TrustedProxies are the peers whose X-Forwarded-For is believed, from right
 	// to left up to the first address that isn't one of them. Empty: the client
-	// is the socket's peer, whatever the header says.
+	// is the socket's peer, whatever the header says. A proxy on a Unix socket has
+	// no address to name.
 	TrustedProxies []netip.Prefix
 	// TrustRequestID takes the request id from X-Request-Id if it has the form
-	// [A-Za-z0-9_-]{1,64}, from a trusted proxy if some are named. False: always
-	// made here.
+	// [A-Za-z0-9_-]{1,64} and there is one, from a trusted proxy if some are named.
+	// False: always made here.
 	TrustRequestID bool
 	// Done are called when the response is complete, in order, on the request's
 	// goroutine, also if the handler panicked.
 	Done []func(*Exchange)
 	// Logger receives refusals that are the service's own fault, at most one a
-	// second; nil means [slog.Default].
+	// second, and a warning if a proxy seems to stand in front unnamed; nil means
+	// [slog.Default], as it is when there is something to log.
 	Logger *slog.Logger
 }
 
@@ -45,13 +48,16 @@ type edge struct {
 var bareEdge = newEdge(Edge{})
 
 func newEdge(e Edge) *edge {
-	if e.Dialect == nil {
-		e.Dialect = ProblemJSON
-	}
-	if e.Logger == nil {
-		e.Logger = slog.Default()
-	}
+	e.TrustedProxies = plainPrefixes(e.TrustedProxies)
 	return &edge{Edge: e}
+}
+
+// logger isn't settled earlier: main may set the default after an Edge was made.
+func (e *edge) logger() *slog.Logger {
+	if e.Logger == nil {
+		return slog.Default()
+	}
+	return e.Logger
 }
 
 // Handler wraps next.
@@ -59,8 +65,7 @@ func (e Edge) Handler(next http.Handler) http.Handler {
 	in := newEdge(e)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if x := ExchangeFrom(r.Context()); x != nil {
-			x.nest(&e)
-			next.ServeHTTP(w, r)
+			in.nest(x, w, r, next)
 			return
 		}
 		in.serve(w, r, next)
@@ -70,16 +75,18 @@ func (e Edge) Handler(next http.Handler) http.Handler {
 func (e *edge) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	c := &exchangeContext{Context: r.Context()}
 	x := &c.exchange
-	x.edge, x.start, x.dialect, x.done = e, time.Now(), e.Dialect, e.Done
+	x.edge, x.start, x.dialect, x.done = e, time.Now(), ProblemJSON, e.Done
+	x.speak(e.Dialect)
 	peer := peerAddr(r)
 	x.client = e.client(peer, r)
 	x.id[0] = e.requestID(peer, r)
 	w.Header()["X-Request-Id"] = x.id[:]
 
 	r = r.WithContext(c)
+	outside := x.enter(r)
 	panicked := true
 	defer func() {
-		for _, done := range x.finish(r.Pattern, panicked) {
+		for _, done := range x.finish(r, outside, panicked) {
 			done(x)
 		}
 	}()
@@ -87,12 +94,23 @@ func (e *edge) serve(w http.ResponseWriter, r *http.Request, next http.Handler) 
 	panicked = false
 }
 
+// nest serves inside an outer Edge's Exchange.
+func (e *edge) nest(x *Exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	before := x.speak(e.Dialect)
+	defer x.speak(before)
+	x.call(e.Done)
+	outside := x.enter(r)
+	defer x.leave(r, outside)
+	next.ServeHTTP(w, r)
+}
+
 // requestID returns the caller's id where it may be believed, else a new one
-// of 128 random bits.
+// of at least 128 random bits.
 func (e *edge) requestID(peer netip.Addr, r *http.Request) string {
 	if e.TrustRequestID && (len(e.TrustedProxies) == 0 || e.trusted(peer)) {
-		if id := r.Header.Get("X-Request-Id"); validRequestID(id) {
-			return id
+		// Of several, nobody can tell which one the others go by.
+		if ids := r.Header["X-Request-Id"]; len(ids) == 1 && validRequestID(ids[0]) {
+			return ids[0]
 		}
 	}
 	return rand.Text()

@@ -2,6 +2,7 @@ package strikeplate
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -9,16 +10,16 @@ import (
 // The stable codes of the refusals that this module writes. Clients branch on
 // them; messages may change.
 const (
-	CodeMissing      = "missing_api_key"         // 401: no credential was sent
-	CodeInvalid      = "invalid_api_key"         // 401: malformed, forged or unknown
-	CodeRevoked      = "revoked_api_key"         // 401
-	CodeExpired      = "expired_api_key"         // 401
-	CodeInactive     = "inactive_owner"          // 401: the key's owner is deactivated
-	CodeLapsed       = "subscription_required"   // 402: the key works again on renewal
-	CodeAddress      = "ip_not_allowed"          // 403: not in the key's allowlist
-	CodeScope        = "insufficient_scope"      // 403
-	CodeFailures     = "too_many_failures"       // 429: wrong secrets for one key from one address
-	CodeUnavailable  = "temporarily_unavailable" // 503: could not check, or too busy to
+	CodeMissing     = "missing_api_key"         // 401: no credential was sent
+	CodeInvalid     = "invalid_api_key"         // 401: malformed, forged or unknown
+	CodeRevoked     = "revoked_api_key"         // 401
+	CodeExpired     = "expired_api_key"         // 401
+	CodeInactive    = "inactive_owner"          // 401: the key's owner is deactivated
+	CodeLapsed      = "subscription_required"   // 402: the key works again on renewal
+	CodeAddress     = "ip_not_allowed"          // 403: not in the key's allowlist
+	CodeScope       = "insufficient_scope"      // 403
+	CodeFailures    = "too_many_failures"       // 429: wrong secrets for one key from one address
+	CodeUnavailable = "temporarily_unavailable" // 503: could not check, or too busy to
 )
 
 // ErrNotMine is what an [Authenticator] returns, bare or inside an [Error],
@@ -29,7 +30,8 @@ var ErrNotMine = errors.New("no credential of this kind")
 // An Error may be shared between requests, so it is never written after it was
 // made.
 type Error struct {
-	// Status is the HTTP status: 401, 402, 403, 429 or 503.
+	// Status is the HTTP status: 401, 402, 403, 429 or 503. Outside of 400 to 599
+	// it is a mistake, and told as 503.
 	Status int
 	// Code is stable and machine-readable; Message is one English sentence that
 	// says what to do. Both are shown to the client.
@@ -47,27 +49,44 @@ type Error struct {
 	// Params are facts that a dialect may name, such as "prefixes": the accepted
 	// key prefixes, separated by spaces.
 	Params map[string]string
-	// Err is the cause. It is logged and never shown.
+	// Err is the cause. It is logged with a status of 500 or more, and never shown:
+	// dialects don't see it.
 	Err error
 }
 
 // Error implements error with the code and the cause. It is for logs.
 func (e *Error) Error() string {
+	if e == nil {
+		return "<nil>"
+	}
 	if e.Err == nil {
 		return e.Code
 	}
 	return e.Code + ": " + e.Err.Error()
 }
 
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
+// Unwrap returns the cause. A nil *Error in an error, which is easily returned
+// by mistake, has none.
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
+
+var errNone = errors.New("refused without an error")
 
 // refusal returns what to tell the client of err. Anything that is not an
-// *Error is a check that could not be made.
+// *Error with an error's status is a check that could not be made.
 func refusal(err error) *Error {
 	var e *Error
-	if errors.As(err, &e) && e.Status >= 400 {
+	switch found := errors.As(err, &e); {
+	case err == nil || found && e == nil:
+		err = errNone
+	case found && e.Status >= 400 && e.Status <= 599:
 		return e
+	case found:
+		err = fmt.Errorf("refused with status %d: %w", e.Status, err)
 	}
 	return &Error{
 		Status:     http.StatusServiceUnavailable,

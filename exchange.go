@@ -15,7 +15,8 @@ import (
 //
 // Its methods are safe for concurrent use: under http.TimeoutHandler the
 // handler may still run while the response is already written. An Exchange is
-// never reused, so it may be kept.
+// never reused, so it may be kept, but it holds on to the request's context and
+// response: copy what is needed for longer.
 type Exchange struct {
 	edge      *edge
 	id        [1]string // an array, so that the header field needs no slice of its own
@@ -28,6 +29,7 @@ type Exchange struct {
 	done    []func(*Exchange)
 	refusal *Error
 	pattern string
+	told    bool // SetPattern knew the pattern
 	status  int
 	elapsed time.Duration
 }
@@ -71,14 +73,35 @@ func (x *Exchange) Pattern() string {
 }
 
 // SetPattern tells the route, where another router than http.ServeMux matched
-// it or a middleware copied the request. An empty pattern changes nothing.
+// it, or a middleware outside of Require copied the request. It stands over what
+// http.ServeMux notes in the request. An empty pattern changes nothing.
 func (x *Exchange) SetPattern(pattern string) {
 	if pattern == "" {
 		return
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.pattern = pattern
+	x.pattern, x.told = pattern, true
+}
+
+// enter notes the route that r has matched so far, and returns what is known.
+func (x *Exchange) enter(r *http.Request) (outside string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if r.Pattern != "" && !x.told {
+		x.pattern = r.Pattern
+	}
+	return x.pattern
+}
+
+// leave notes the route that r matched since enter. Where that changed already,
+// it was further in, which knows better.
+func (x *Exchange) leave(r *http.Request, outside string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if r.Pattern != "" && !x.told && x.pattern == outside {
+		x.pattern = r.Pattern
+	}
 }
 
 // Status is the response's status, 0 while none was written.
@@ -98,8 +121,8 @@ func (x *Exchange) Elapsed() time.Duration {
 // setStatus keeps the first final status. 1xx announce one and don't count,
 // save 101, after which the connection speaks another protocol.
 func (x *Exchange) setStatus(status int) {
-	if status < 200 && status != http.StatusSwitchingProtocols {
-		return
+	if status < 200 && status != http.StatusSwitchingProtocols || status > 999 {
+		return // net/http panics above 999
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -109,31 +132,42 @@ func (x *Exchange) setStatus(status int) {
 }
 
 // refuse records e and returns the dialect to tell it in, and whether the
-// response has already begun.
+// response has already begun. What the client was told stands.
 func (x *Exchange) refuse(e *Error) (Dialect, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.refusal = e
-	return x.dialect, x.status != 0
+	begun := x.status != 0
+	if !begun || x.refusal == nil {
+		x.refusal = e
+	}
+	return x.dialect, begun
 }
 
-// nest lets an Edge inside another one speak its own dialect and add callbacks.
-func (x *Exchange) nest(e *Edge) {
+// speak changes the dialect, save for nil, and returns the one before.
+func (x *Exchange) speak(d Dialect) (before Dialect) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if e.Dialect != nil {
-		x.dialect = e.Dialect
+	before = x.dialect
+	if d != nil {
+		x.dialect = d
 	}
-	x.done = append(x.done[:len(x.done):len(x.done)], e.Done...)
+	return before
+}
+
+// call adds callbacks. The slice so far may be the Edge's, so it isn't appended
+// to in place.
+func (x *Exchange) call(done []func(*Exchange)) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.done = append(x.done[:len(x.done):len(x.done)], done...)
 }
 
 // finish closes the Exchange and returns the callbacks to run.
-func (x *Exchange) finish(pattern string, panicked bool) []func(*Exchange) {
-	x.SetPattern(pattern)
-	switch {
-	case panicked:
+func (x *Exchange) finish(r *http.Request, outside string, panicked bool) []func(*Exchange) {
+	x.leave(r, outside)
+	if panicked {
 		x.setStatus(http.StatusInternalServerError)
-	default:
+	} else {
 		x.setStatus(http.StatusOK) // what net/http sends for a handler that writes nothing
 	}
 	x.mu.Lock()

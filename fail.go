@@ -1,6 +1,8 @@
 package strikeplate
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -15,26 +17,26 @@ import (
 // without its text.
 //
 // If the response has already begun, nothing is written, but the refusal is
-// recorded in the [Exchange].
+// recorded in the [Exchange]. That is known of what reached the Edge: what a
+// middleware in between holds back, such as http.TimeoutHandler, has not begun.
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	x := ExchangeFrom(r.Context())
 	if x == nil {
 		failBare(w, r, err)
 		return
 	}
-	x.SetPattern(r.Pattern)
+	x.enter(r)
 	e := refusal(err)
 	dialect, begun := x.refuse(e)
-	if e.Status >= 500 && e.Err != nil {
+	if e.Status >= 500 && e.Err != nil && !abandoned(r, e) {
 		x.edge.complaints.log(x, e)
 	}
 	if begun {
 		return
 	}
 	h := w.Header()
-	clearEntity(h)
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	replaceEntity(h)
+	h["X-Request-Id"] = []string{x.ID()} // a handler may have overwritten it
 	switch e.Status {
 	case http.StatusUnauthorized:
 		h["Www-Authenticate"] = challenges(e)
@@ -45,10 +47,17 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		h.Set("Retry-After", retryAfter(e.RetryAfter))
 	}
-	body := dialect(h, e, x.ID())
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	told := *e // e may be shared, and its cause is nobody's business
+	told.Err = nil
+	body := dialect(h, &told, x.ID())
 	w.WriteHeader(e.Status)
 	_, _ = w.Write(body) // a client that left needs no answer
+}
+
+// abandoned says that the check ended because the client left. A cancelled check
+// whose client still waits is the service's own fault.
+func abandoned(r *http.Request, e *Error) bool {
+	return errors.Is(e.Err, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled)
 }
 
 // failBare serves callers outside of any Edge, giving the refusal an id.
@@ -58,12 +67,16 @@ func failBare(w http.ResponseWriter, r *http.Request, err error) {
 	}))
 }
 
-// clearEntity removes what a handler said about the body that is not sent now.
-func clearEntity(h http.Header) {
-	for _, name := range [...]string{"Content-Length", "Content-Encoding", "Content-Range",
-		"Content-Disposition", "Accept-Ranges", "Etag", "Last-Modified"} {
+// replaceEntity removes what a handler said about the body that is not sent now,
+// and keeps the refusal out of caches. The length is net/http's to tell: set
+// here, it would be wrong where a middleware had held back a beginning.
+func replaceEntity(h http.Header) {
+	for _, name := range [...]string{"Content-Type", "Content-Length", "Content-Encoding", "Content-Range",
+		"Content-Disposition", "Content-Language", "Content-Location", "Accept-Ranges", "Etag", "Last-Modified", "Expires"} {
 		delete(h, name)
 	}
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
 }
 
 // challenges returns the WWW-Authenticate values, each once. RFC 9110 15.5.2
@@ -83,7 +96,11 @@ func challenges(e *Error) []string {
 
 // retryAfter is whole seconds, rounded up so that a retry is never too early.
 func retryAfter(d time.Duration) string {
-	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
+	seconds := int64(d / time.Second)
+	if d%time.Second > 0 {
+		seconds++
+	}
+	return strconv.FormatInt(max(1, seconds), 10)
 }
 
 // complaints logs at most one failed check a second: when a store is down,
@@ -105,7 +122,7 @@ func (c *complaints) log(x *Exchange, e *Error) {
 	suppressed := c.suppressed
 	c.last, c.suppressed = now, 0
 	c.mu.Unlock()
-	x.edge.Logger.Error("request could not be checked",
+	x.edge.logger().Error("request could not be checked",
 		"code", e.Code, "error", e.Err, "request_id", x.ID(),
 		"credential", e.Credential, "suppressed", suppressed)
 }

@@ -81,7 +81,7 @@ func FromContext(ctx context.Context) (*Principal, bool) {
 }
 
 // NewContext returns a context that carries p, for tests, gRPC interceptors and
-// background workers. HTTP services use [Require].
+// background workers. HTTP services use [Require]. A nil p hides who was in ctx.
 func NewContext(ctx context.Context, p *Principal) context.Context {
 	return context.WithValue(ctx, principalKey{}, p)
 }

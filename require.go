@@ -3,6 +3,7 @@ package strikeplate
 import (
 	"errors"
 	"net/http"
+	"reflect"
 )
 
 // Authenticator turns a request's credential into a Principal. It is safe for
@@ -24,7 +25,8 @@ type Authenticator interface {
 // carry credentials, are answered 204 without reaching the handler and without
 // any permission: mount CORS middleware outside of Require.
 //
-// Require panics if an authenticator is nil.
+// The Principal stands over one that a middleware outside put into the context.
+// Require panics if an authenticator is nil, or a nil pointer or function.
 func Require(first Authenticator, more ...Authenticator) func(http.Handler) http.Handler {
 	return newRequirement(first, more, false)
 }
@@ -39,12 +41,25 @@ func Optional(first Authenticator, more ...Authenticator) func(http.Handler) htt
 func newRequirement(first Authenticator, more []Authenticator, optional bool) func(http.Handler) http.Handler {
 	all := append([]Authenticator{first}, more...)
 	for _, a := range all {
-		if a == nil {
+		if isNil(a) {
 			panic("strikeplate: nil Authenticator")
 		}
 	}
 	return func(next http.Handler) http.Handler {
 		return &requirement{authenticators: all, optional: optional, next: next}
+	}
+}
+
+// isNil also finds the nil pointer that a New returned along with an error.
+func isNil(a Authenticator) bool {
+	v := reflect.ValueOf(a)
+	switch v.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.Pointer, reflect.Func:
+		return v.IsNil()
+	default:
+		return false
 	}
 }
 
@@ -60,7 +75,7 @@ func (q *requirement) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		bareEdge.serve(w, r, q)
 		return
 	}
-	x.SetPattern(r.Pattern)
+	outside := x.enter(r)
 	if isPreflight(r) {
 		w.WriteHeader(http.StatusNoContent)
 		return
@@ -71,9 +86,20 @@ func (q *requirement) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if p != nil {
-		x.principal.Store(p)
+		r = as(x, p, r)
 	}
+	defer x.leave(r, outside)
 	q.next.ServeHTTP(w, r)
+}
+
+// as puts p on the request. The request is copied only where a middleware inside
+// the Edge has put another Principal into the context.
+func as(x *Exchange, p *Principal, r *http.Request) *http.Request {
+	x.principal.Store(p)
+	if seen, _ := FromContext(r.Context()); seen != p {
+		return r.WithContext(NewContext(r.Context(), p))
+	}
+	return r
 }
 
 func isPreflight(r *http.Request) bool {
@@ -110,9 +136,11 @@ func (q *requirement) authenticate(r *http.Request) (*Principal, error) {
 func unrecognised(r *http.Request, strangers []error) *Error {
 	var account *Error
 	var challenges []string
+	silent := false
 	for _, err := range strangers {
 		var e *Error
-		if !errors.As(err, &e) {
+		if !errors.As(err, &e) || e == nil {
+			silent = true
 			continue
 		}
 		challenges = append(challenges, e.Challenge...)
@@ -120,14 +148,22 @@ func unrecognised(r *http.Request, strangers []error) *Error {
 			account = e
 		}
 	}
-	if account == nil {
-		account = &Error{Status: http.StatusUnauthorized, Code: CodeMissing,
-			Message: "Authentication is required. Send a credential in the Authorization header."}
-		if len(r.Header["Authorization"]) > 0 {
-			account.Code, account.Message = CodeInvalid, "The credential in the Authorization header is not of a kind accepted here."
-		}
+	if account == nil || silent && account.Code == CodeMissing && presents(r) {
+		account = unspoken(r)
 	}
 	told := *account
 	told.Challenge = challenges
 	return &told
+}
+
+func presents(r *http.Request) bool { return len(r.Header["Authorization"]) > 0 }
+
+// unspoken is the account of an authenticator that gave none.
+func unspoken(r *http.Request) *Error {
+	if presents(r) {
+		return &Error{Status: http.StatusUnauthorized, Code: CodeInvalid,
+			Message: "The credential in the Authorization header is not of a kind accepted here."}
+	}
+	return &Error{Status: http.StatusUnauthorized, Code: CodeMissing,
+		Message: "Authentication is required. Send a credential in the Authorization header."}
 }

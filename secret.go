@@ -8,17 +8,25 @@ import (
 
 const redacted = "[redacted]"
 
-// Secret holds text that must not be printed. Every way of formatting it,
-// %v, %#v, JSON, slog and the rest, writes "[redacted]"; [Secret.Reveal] alone
-// returns the text. The zero value is empty.
-type Secret struct{ text []byte }
+// Secret holds text that must not be printed. Formatting it with %v, %#v, JSON,
+// slog and the rest writes "[redacted]", and where Go's formatters look past a
+// type's methods, as in another struct's unexported field or after a wrong verb,
+// they find no text; [Secret.Reveal] alone returns it. The zero value is empty.
+type Secret struct {
+	reveal func() string // a closure is the one thing that fmt and reflect can't look into
+}
 
 // NewSecret wraps text.
-func NewSecret(text string) Secret { return Secret{text: []byte(text)} }
+func NewSecret(text string) Secret { return Secret{func() string { return text }} }
 
 // Reveal returns the text. Call it where the secret is handed to its holder,
 // and nowhere else.
-func (s Secret) Reveal() string { return string(s.text) }
+func (s Secret) Reveal() string {
+	if s.reveal == nil {
+		return ""
+	}
+	return s.reveal()
+}
 
 // String implements [fmt.Stringer].
 func (s Secret) String() string { return redacted }

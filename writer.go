@@ -2,6 +2,7 @@ package strikeplate
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -46,12 +47,23 @@ func (p *plainWriter) Write(b []byte) (int, error) {
 	return p.ResponseWriter.Write(b)
 }
 
-func (f *flushWriter) Flush() {
-	f.exchange.setStatus(http.StatusOK)
-	if flusher, ok := f.ResponseWriter.(http.Flusher); ok {
-		flusher.Flush()
-	}
+// WriteString spares io.WriteString a copy, as the server's own does.
+func (p *plainWriter) WriteString(s string) (int, error) {
+	p.exchange.setStatus(http.StatusOK)
+	return io.WriteString(p.ResponseWriter, s)
 }
+
+// FlushError is what http.ResponseController looks for before Flush; without it
+// a stream wouldn't learn that its client left.
+func (p *plainWriter) FlushError() error {
+	err := http.NewResponseController(p.ResponseWriter).Flush()
+	if !errors.Is(err, http.ErrNotSupported) {
+		p.exchange.setStatus(http.StatusOK)
+	}
+	return err
+}
+
+func (f *flushWriter) Flush() { _ = f.FlushError() }
 
 func (f *fullWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(f.ResponseWriter).Hijack()
@@ -61,8 +73,12 @@ func (f *fullWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, err
 }
 
-// ReadFrom keeps sendfile working for handlers that copy files.
+// ReadFrom keeps sendfile working for handlers that copy files. A source that
+// failed at once has not begun the response: there is an error to tell yet.
 func (f *fullWriter) ReadFrom(src io.Reader) (int64, error) {
-	f.exchange.setStatus(http.StatusOK)
-	return io.Copy(f.ResponseWriter, src)
+	n, err := io.Copy(f.ResponseWriter, src)
+	if n > 0 {
+		f.exchange.setStatus(http.StatusOK)
+	}
+	return n, err
 }
