@@ -202,7 +202,7 @@ func slowSink(t testing.TB, s Store) {
 		t.Fatal("no watcher was told")
 	}
 	// Fresh may wait for the slow sink, so its absence is no failure.
-	enough, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
+	enough, cancel := context.WithTimeout(context.Background(), min(patience, 1500*time.Millisecond))
 	defer cancel()
 	for _, w := range watches {
 		w.awaitOr(enough, func() bool { return w.asOf.After(*since.Load()) })

@@ -143,30 +143,46 @@ func otherOrganisation(t testing.TB, s Store) {
 	p.refused("update from another organisation", mutation(k), storage.ErrNotFound)
 }
 
-// copies: nobody shares memory with the store.
+// copies: nobody shares memory with the store. What it should hold is made anew
+// for each comparison: a snapshot read from it might be shared as well.
 func copies(t testing.TB, s Store) {
 	p := probe{t, s}
-	written := fullKey()
-	m := mutation(written)
-	m.Audit[0].After = []byte(`{"name":"x"}`)
-	m.Audit[0].Actor.Scopes = []string{"keys:write"}
+	fullMutation := func() storage.Mutation {
+		m := mutation(fullKey())
+		m.Audit[0].After = []byte(`{"name":"x"}`)
+		m.Audit[0].Actor.Scopes = []string{"keys:write"}
+		return m
+	}
+	intact := func(whatChanged string) {
+		t.Helper()
+		k, m := fullKey(), fullMutation()
+		k.Version = 1
+		got := p.everything()
+		got.Entries[0].Position = 0
+		if d := diff(snapshot{[]storage.Key{k}, m.Audit}, got); d != "" {
+			t.Fatalf("changing %s changed the store (-want +got):\n%s", whatChanged, d)
+		}
+		for _, read := range []func() (storage.Key, error){
+			func() (storage.Key, error) { return s.Key(t.Context(), "acme", "k1") },
+			func() (storage.Key, error) { return s.KeyByLookup(t.Context(), k.Lookup) },
+		} {
+			got, err := read()
+			if d := diff(k, got); d != "" || err != nil {
+				t.Fatalf("changing %s changed the store: %v (-want +got):\n%s", whatChanged, err, d)
+			}
+			scribble(&got)
+		}
+	}
+	m := fullMutation()
 	p.commit(m)
-	before := p.everything()
 	scribble(&m.Put[0])
 	m.Audit[0].After[2], m.Audit[0].Actor.Scopes[0] = 'X', "scribbled"
-	if d := diff(before, p.everything()); d != "" {
-		t.Errorf("changing what was passed to Commit changed the store:\n%s", d)
-	}
-	byID := p.key("acme", "k1")
-	scribble(&byID)
-	byLookup, _ := s.KeyByLookup(t.Context(), written.Lookup)
-	scribble(&byLookup)
-	again := p.everything()
-	scribble(&again.Keys[0])
-	again.Entries[0].After[2], again.Entries[0].Actor.Scopes[0] = 'X', "scribbled"
-	if d := diff(before, p.everything()); d != "" {
-		t.Errorf("changing what was read changed the store:\n%s", d)
-	}
+	intact("what was passed to Commit")
+	intact("what Key and KeyByLookup returned")
+	read := p.everything()
+	scribble(&read.Keys[0])
+	read.Entries[0].After[2], read.Entries[0].Actor.Scopes[0] = 'X', "scribbled"
+	intact("what ListKeys and Entries returned")
 }
 
 // scribble writes into all that k points to.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -130,8 +131,10 @@ func revokeRace(t testing.TB, p pair) {
 		pr.create(newKey("acme", id))
 		var once sync.Once
 		var revoked storage.Key // as the winner wrote it
+		var over atomic.Bool    // its Commit has returned
 		errs := together(many, func(i int) error {
 			for {
+				late := over.Load()
 				s := p.nth(i / 2)
 				k, err := s.Key(t.Context(), "acme", id)
 				if err != nil {
@@ -146,7 +149,11 @@ func revokeRace(t testing.TB, p pair) {
 				if err == nil && i%2 == 0 {
 					k.Version++
 					once.Do(func() { revoked = k })
+					over.Store(true)
 					return nil
+				}
+				if err == nil && late {
+					return errors.New("renamed after its revocation")
 				}
 				if err != nil && !errors.Is(err, storage.ErrConflict) {
 					return err
