@@ -15,6 +15,8 @@
 //	edge := strikeplate.Edge{}
 //	http.ListenAndServe(addr, edge.Handler(strikeplate.Require(keys)(mux)))
 //
+// Package strikeplatetest has what tests of such a service need.
+//
 // # Security notes
 //
 // A bad credential is answered 401 and a check that could not be made 503,

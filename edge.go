@@ -97,7 +97,7 @@ func (e *edge) serve(w http.ResponseWriter, r *http.Request, next http.Handler) 
 // nest serves inside an outer Edge's Exchange.
 func (e *edge) nest(x *Exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
 	before := x.speak(e.Dialect)
-	defer x.speak(before)
+	defer func() { x.speak(before) }()
 	x.call(e.Done)
 	outside := x.enter(r)
 	defer x.leave(r, outside)

@@ -380,9 +380,10 @@ func TestExchangeIsSafeForConcurrentUse(t *testing.T) {
 // What is written by several means arrives once, whole, and in order.
 func TestBodiesOfAllSizes(t *testing.T) {
 	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	text := string(body[10:5000])
 	h := strikeplate.Edge{}.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(body[:10])
-		_, _ = io.WriteString(w, string(body[10:5000]))
+		_, _ = io.WriteString(w, text)
 		_, _ = io.Copy(w, bytes.NewReader(body[5000:]))
 	}))
 	protocols(t, h, func(t *testing.T, url string, c *http.Client) {

@@ -25,7 +25,7 @@ var noVerb, wrapping = "no verb", "bad: %w"
 
 // reveals looks for the text in every form that a formatter could give it.
 func reveals(printed string) bool {
-	decimal := strings.Trim(fmt.Sprint([]byte(hidden)), "[]")
+	decimal := strings.Trim(fmt.Sprintf("%d", []byte(hidden)), "[]")
 	hexadecimal := hex.EncodeToString([]byte(hidden))
 	squeezed := strings.NewReplacer(" ", "", ",", "", "0x", "").Replace(strings.ToLower(printed))
 	return strings.Contains(printed, hidden) ||
