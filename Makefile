@@ -1,0 +1,79 @@
+# Everything a developer runs. `make` alone lists it; .ci/run calls the same
+# targets, so what passes here passes there.
+
+SHELL       := bash
+.SHELLFLAGS := -o pipefail -c
+
+# Every module of the tree, the committed ones and the ones you are writing.
+MODULES := $(shell find . \( -name .git -o -name bin -o -name node_modules -o -name testdata \) -prune -o -name go.mod -print | sed 's,/go.mod$$,,' | sort)
+BIN     := $(CURDIR)/bin
+
+TESTFLAGS ?=
+BENCH     ?= .
+BENCHTIME ?= 1s
+FUZZTIME  ?= 10s
+
+# each: run a command in every module, go on after a failure, fail at the end.
+each = @failed=; for m in $(MODULES); do echo "==> $@: $$m"; (cd "$$m" && $(1)) || failed="$$failed $$m"; done; \
+	[ -z "$$failed" ] || { echo "make $@ failed in:$$failed" >&2; exit 1; }
+
+.DEFAULT_GOAL := help
+.PHONY: help test bench fuzz lint gofmt vet imports golangci tools tidy tidy-check services clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+test: services ## Test every module with the race detector (TESTFLAGS=-run=Revoke)
+	$(call each,go test -race $(TESTFLAGS) ./...)
+
+bench: ## Run every benchmark (BENCH=Verify BENCHTIME=3s); compare runs with bin/benchstat
+	$(call each,go test -run='^$$' -bench='$(BENCH)' -benchtime=$(BENCHTIME) -benchmem ./...)
+
+fuzz: ## Fuzz every fuzz target for FUZZTIME each (10s)
+	$(call each,$(fuzz-module))
+
+# `go test -list` prints a package's fuzz targets, then a line with the package.
+fuzz-module = go test -list='^Fuzz' ./... | awk '/^Fuzz/ { f[n++] = $$1 } /^ok/ { while (n > 0) print f[--n], $$2 }' | \
+	while read -r target package; do go test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) "$$package" || exit 1; done
+
+lint: gofmt vet imports golangci ## gofmt, vet, imports and golangci together
+
+gofmt: ## Fail if a file is not as gofmt writes it
+	@files=$$(gofmt -l .) && [ -z "$$files" ] || { echo "run gofmt -w on:" $$files >&2; exit 1; }
+
+vet: ## go vet in every module
+	$(call each,go vet ./...)
+
+imports: ## Check who may import whom, exported names, their documentation, machine paths
+	go test -count=1 ./internal/imports
+
+golangci: $(BIN)/golangci-lint ## golangci-lint in every module, as .golangci.yml says
+	$(call each,$(BIN)/golangci-lint run --config=$(CURDIR)/.golangci.yml ./...)
+
+tools: $(BIN)/golangci-lint ## Build golangci-lint, benchstat and mockgen into bin/ (a minute or two, once)
+
+# One build makes all three; the linter stands for them.
+$(BIN)/golangci-lint: internal/tools/go.mod internal/tools/go.sum
+	@mkdir -p $(BIN)
+	go -C internal/tools build -o $(BIN)/ tool
+	@touch $@
+
+# -e, because a test of a test of modernc.org/sqlite wants a module version that a
+# proxy may refuse, and nothing here builds it. That touches go.sum only, so the
+# check compares go.mod; the build finds a missing go.sum line by itself.
+tidy: ## go mod tidy in every module
+	$(call each,go mod tidy -e)
+
+tidy-check: ## Fail if a go.mod is not tidy, a go.sum line is missing or a download was altered
+	$(call each,$(tidy-module))
+
+tidy-module = go mod verify && go build -mod=readonly -o /dev/null ./... && \
+	diff=$$(go mod tidy -e -diff 2>/dev/null | sed '/^diff current.go.sum/,$$d' || true) && [ -z "$$diff" ] || { echo "$$diff"; false; }
+
+# What the tests start; .ci/run installs it.
+services:
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo "note: PostgreSQL is missing, its tests will skip: apt-get install postgresql"
+	@command -v redis-server >/dev/null || echo "note: Redis is missing, its tests will skip: apt-get install redis-server"
+
+clean: ## Remove bin/
+	rm -rf $(BIN)
