@@ -1,6 +1,9 @@
 package keyauth
 
-import "context"
+import (
+	"context"
+	"net/netip"
+)
 
 // Seal ends a text with the scheme's checksum, as only a holder of the tag key
 // can. Tests use it to make well-formed keys with wrong secrets.
@@ -28,3 +31,10 @@ func NewSlot(most int) Slot { return Slot{newSlot(most)} }
 func (s Slot) Acquire(ctx context.Context, c Class) error { return s.acquire(ctx, c) }
 func (s Slot) Release()                                   { s.release() }
 func (s Slot) Depth() int                                 { return s.depth() }
+
+// ClassOf is how an unproven key with that look-up id, from that address, would
+// wait for the slot.
+func ClassOf(a *Authenticator, lookup string, client netip.Addr) Class {
+	c, _ := a.throttle.judge(lookup, client)
+	return c
+}

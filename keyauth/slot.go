@@ -12,8 +12,8 @@ type class int
 
 const (
 	minting    class = iota // a person waits, and has been authorised; never shed
-	clean                   // an address without recent failures
-	doubtful                // an address that failed lately, but not with this key
+	clean                   // neither the address nor the key failed lately
+	doubtful                // one of them did, but not both together
 	suspect                 // this address failed lately with this very key
 	background              // re-hashing and leak reports
 	classes

@@ -1,6 +1,7 @@
 package keyauth
 
 import (
+	"context"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -18,12 +19,25 @@ const (
 	failurePairs  = 1 << 16
 )
 
+// Refusals of unproven credentials beyond the burst are answered at this rate,
+// each at most longestLinger late. Measured with 256 connections that never
+// wait, two cores: the holder of a proven key waits 0.6 ms (p99 17 ms); without
+// this, 65 ms (p99 550 ms), since answering 11,000 guesses a second takes what
+// the hash leaves of the processor.
+const (
+	refusalRate   = 1000 // a second
+	refusalBurst  = 250
+	longestLinger = time.Second
+)
+
 // throttle counts wrong secrets by (look-up id, address) together. An id alone
 // is public, and an address alone is shared by whole offices: throttling either
 // would let anybody lock others out.
 type throttle struct {
 	pairs     *otter.Cache[attempt, *rate.Limiter]
-	addresses *otter.Cache[netip.Prefix, struct{}]
+	addresses *otter.Cache[netip.Prefix, struct{}] // that failed with any key
+	lookups   *otter.Cache[string, struct{}]       // that anybody failed with
+	pace      *rate.Limiter
 	refused   atomic.Uint64
 }
 
@@ -47,7 +61,15 @@ func newThrottle() (*throttle, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &throttle{pairs: pairs, addresses: addresses}, nil
+	lookups, err := otter.New(&otter.Options[string, struct{}]{
+		MaximumSize:      failurePairs,
+		ExpiryCalculator: otter.ExpiryWriting[string, struct{}](failureMemory),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &throttle{pairs: pairs, addresses: addresses, lookups: lookups,
+		pace: rate.NewLimiter(refusalRate, refusalBurst)}, nil
 }
 
 // neighbourhood is what counts as one address: whoever has an IPv6 address has
@@ -78,6 +100,11 @@ func (t *throttle) judge(lookup string, client netip.Addr) (c class, wait time.D
 	if _, failed := t.addresses.GetIfPresent(from); failed {
 		return doubtful, 0
 	}
+	// Many addresses that each fail once with one key are clean each; together
+	// they would keep everybody else's keys waiting.
+	if _, failed := t.lookups.GetIfPresent(lookup); failed {
+		return doubtful, 0
+	}
 	return clean, 0
 }
 
@@ -90,9 +117,32 @@ func (t *throttle) charge(lookup string, client netip.Addr) {
 	}
 	limiter.Allow()
 	t.addresses.Set(a.from, struct{}{})
+	t.lookups.Set(a.lookup, struct{}{})
+}
+
+// linger holds a refusal back while refusals come faster than refusalRate. Who
+// sends the next guess when the last is answered is slowed down by it, and
+// leaves the processor to others; a few refusals are not held back at all.
+func (t *throttle) linger(ctx context.Context) {
+	turn := t.pace.Reserve()
+	wait := turn.Delay()
+	if wait > longestLinger {
+		turn.Cancel()
+		wait = longestLinger
+	}
+	if wait == 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 func (t *throttle) close() {
 	t.pairs.StopAllGoroutines()
 	t.addresses.StopAllGoroutines()
+	t.lookups.StopAllGoroutines()
 }

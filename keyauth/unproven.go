@@ -29,6 +29,7 @@ func (a *Authenticator) verifyUnproven(ctx context.Context, text []byte, d diges
 		lookup: string(c.lookup), secret: string(c.secret), shape: sh, digest: d, client: from.client(),
 	})
 	if err != nil {
+		a.throttle.linger(ctx)
 		return nil, err
 	}
 	now, age := a.clock()
