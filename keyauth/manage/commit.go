@@ -1,35 +1,88 @@
 package manage
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
+	"time"
 
 	"github.com/strikeplate/strikeplate/storage"
 )
 
-// commit writes a key and its audit entry in one transaction. before is nil for
-// a new key.
-func (s *Service) commit(ctx context.Context, a storage.Actor, action string, before *storage.Key, after storage.Key, limit *storage.Limit) error {
-	now := s.Now()
-	entry := storage.Entry{Organisation: after.Organisation, Actor: a, Action: action, Target: after.ID, At: now}
+// settlePatience is how long the store may take to tell whether a mutation of
+// unknown outcome was made.
+const settlePatience = 3 * time.Second
+
+// change is one record of a mutation, and the audit entry that goes with it.
+type change struct {
+	action string
+	before *storage.Key // nil for a new key
+	after  storage.Key
+}
+
+// commit writes changes and their audit entries in one transaction. Where the
+// store can't tell whether it succeeded, it is asked what it holds; nil is
+// returned only for what is surely written.
+func (s *Service) commit(ctx context.Context, a storage.Actor, now time.Time, limit *storage.Limit, changes ...change) error {
+	m := storage.Mutation{Now: now, Limit: limit}
+	for _, c := range changes {
+		entry, err := c.entry(a, now)
+		if err != nil {
+			return err
+		}
+		m.Put = append(m.Put, c.after)
+		m.Audit = append(m.Audit, entry)
+	}
+	err := s.c.Keys.Commit(ctx, m)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, storage.ErrLimit):
+		e := limitReached(limit.Max)
+		e.Err = err
+		return e
+	case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrConflict), errors.Is(err, storage.ErrRevoked):
+		return told(err, "commit")
+	case errors.Is(err, storage.ErrPermanent), errors.Is(err, storage.ErrNoAudit):
+		return fmt.Errorf("manage: commit: %w", err) // refused: nothing is written
+	case s.isWritten(ctx, m, now):
+		return nil
+	}
+	return unknown(err)
+}
+
+func (c change) entry(a storage.Actor, now time.Time) (storage.Entry, error) {
+	e := storage.Entry{Organisation: c.after.Organisation, Actor: a, Action: c.action, Target: c.after.ID, At: now}
 	var err error
-	if before != nil {
-		if entry.Before, err = json.Marshal(show(*before, now)); err != nil {
-			return fmt.Errorf("manage: audit: %w", err)
+	if c.before != nil {
+		if e.Before, err = json.Marshal(show(*c.before, now)); err != nil {
+			return e, fmt.Errorf("manage: audit: %w", err)
 		}
 	}
-	logged := after
-	logged.Version++ // as it will be
-	if entry.After, err = json.Marshal(show(logged, now)); err != nil {
-		return fmt.Errorf("manage: audit: %w", err)
+	logged := c.after
+	logged.Version++ // as the store will have it
+	if e.After, err = json.Marshal(show(logged, now)); err != nil {
+		return e, fmt.Errorf("manage: audit: %w", err)
 	}
-	err = s.Keys.Commit(ctx, storage.Mutation{Now: now, Put: []storage.Key{after}, Limit: limit, Audit: []storage.Entry{entry}})
-	if errors.Is(err, storage.ErrLimit) {
-		return refuse(http.StatusConflict, CodeLimit,
-			"Your organisation already has %d active API keys. Revoke one that is no longer used; its slot is free at once.", limit.Max)
+	return e, nil
+}
+
+// isWritten reports whether the store surely holds what m puts. The caller may
+// be gone already, which is no reason to leave its work half known.
+func (s *Service) isWritten(ctx context.Context, m storage.Mutation, now time.Time) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settlePatience)
+	defer cancel()
+	for i, k := range m.Put {
+		stored, err := s.c.Keys.Key(ctx, k.Organisation, k.ID)
+		if err != nil || stored.Hash != k.Hash || stored.Lookup != k.Lookup || !bytes.Equal(stored.Sealed, k.Sealed) {
+			return false
+		}
+		text, err := json.Marshal(show(stored, now))
+		if err != nil || !bytes.Equal(text, m.Audit[i].After) {
+			return false
+		}
 	}
-	return told(err, action)
+	return true
 }

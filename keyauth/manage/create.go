@@ -4,19 +4,15 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"net/http"
+	"maps"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/strikeplate/strikeplate"
 	"github.com/strikeplate/strikeplate/keyauth"
 	"github.com/strikeplate/strikeplate/storage"
 )
-
-const maxName = 100 // characters
 
 // Creation says what a new key shall be. Scopes, access, owner and environment
 // are permanent.
@@ -28,134 +24,125 @@ type Creation struct {
 	Prefix string
 	// Environment; empty: live.
 	Environment strikeplate.Environment
-	// Access is required. Legacy can't be created.
+	// Access is required, unless the service's terms set it. Legacy can't be
+	// created.
 	Access strikeplate.Access
 	// Owner is the active member whom a user-level key acts as; required for
 	// those levels, refused for the others.
-	Owner  string
+	Owner string
+	// Scopes; where the service has a catalog, at least one of it.
 	Scopes []string
-	// Expires is the first moment at which the key no longer works; zero: never.
+	// Expires is the first moment at which the key no longer works. Zero: as the
+	// service's terms have it, or never where NoExpiry says so.
 	Expires  time.Time
-	Allow    []netip.Prefix
+	NoExpiry bool
+	// Allow are the networks that the key may be used from; empty: any. At most
+	// 100. See [ParseAllow].
+	Allow []netip.Prefix
+	// Metadata is the caller's own: at most 50 entries and 4 KiB.
 	Metadata map[string]string
 }
 
 // Created is a new key and its secret, which can't be had again.
 type Created struct {
-	Key    Key
-	Secret strikeplate.Secret
+	Key    Key                `json:"key"`
+	Secret strikeplate.Secret `json:"-"`
 }
 
-// Create makes a key. What it refuses with: 403 forbidden, 400 invalid_request,
-// 402 subscription_required, 409 key_limit_reached.
+// Create makes a key. What it refuses with, in the order in which it is
+// checked: 403 forbidden, 400 invalid_request, 402 subscription_required, 403
+// plan_required, 409 key_limit_reached; and 503 outcome_unknown where the store
+// can't tell whether the key was made.
 func (s *Service) Create(ctx context.Context, a storage.Actor, c Creation) (Created, error) {
-	now := s.Now()
-	key := draft(a, c, now)
-	if err := s.authorize(ctx, a, ActionCreate, key); err != nil {
+	now := s.now()
+	key := s.draft(a, c, now)
+	if err := s.authorizeSecret(ctx, a, ActionCreate, key); err != nil {
 		return Created{}, err
 	}
-	if err := c.check(now); err != nil {
+	if err := s.check(c, &key, now); err != nil {
 		return Created{}, err
 	}
-	if err := s.standing(ctx, a.Organisation, c.Owner); err != nil {
+	account, err := s.subscribed(ctx, a.Organisation)
+	if err != nil {
 		return Created{}, err
 	}
-	minted, err := s.Scheme.Mint(ctx, c.Prefix, key.Environment)
+	if err := s.ownedByMember(ctx, a.Organisation, key.Owner); err != nil {
+		return Created{}, err
+	}
+	if len(key.Allow) > 0 {
+		if err := s.audited(ctx, a, ActionCreate, "", s.c.Terms.planAllows(account)); err != nil {
+			return Created{}, err
+		}
+	}
+	limit, err := s.room(ctx, a.Organisation, now, 0)
+	if err != nil {
+		return Created{}, err
+	}
+	secret, err := s.mint(ctx, c.Prefix, &key)
+	if err != nil {
+		return Created{}, err
+	}
+	if err := s.commit(ctx, a, now, limit, change{action: ActionCreate, after: key}); err != nil {
+		return Created{}, err
+	}
+	key.Version++
+	return Created{Key: s.view(key, now), Secret: secret}, nil
+}
+
+// draft is the record as it is asked for, before anything of it is checked.
+func (s *Service) draft(a storage.Actor, c Creation, now time.Time) storage.Key {
+	id := newID()
+	key := storage.Key{
+		ID: id, Lineage: id, Organisation: a.Organisation, Name: strings.TrimSpace(c.Name),
+		Environment: c.Environment, Access: c.Access, Scopes: once(c.Scopes), Owner: c.Owner, Creator: a.User,
+		Allow: c.Allow, SecretVersion: 1, Created: now,
+	}
+	if len(c.Metadata) > 0 {
+		key.Metadata = maps.Clone(c.Metadata)
+	}
+	if key.Environment == "" {
+		key.Environment = strikeplate.Live
+	}
+	if key.Access == "" {
+		key.Access = s.c.Terms.Access
+	}
+	return key
+}
+
+func newID() string { return "key_" + rand.Text() }
+
+// check judges a draft and settles what it leaves open.
+func (s *Service) check(c Creation, key *storage.Key, now time.Time) error {
+	err := checkName(key.Name)
+	if err == nil {
+		err = s.checkAccess(c.Access, *key)
+	}
+	if err == nil {
+		err = s.checkScopes(key.Scopes)
+	}
+	if err == nil {
+		key.Expires, err = s.c.Terms.settleExpiry(c.Expires, c.NoExpiry, now)
+	}
+	if err == nil {
+		key.Allow, err = settleAllow(key.Allow)
+	}
+	if err == nil {
+		err = checkMetadata(key.Metadata)
+	}
+	return err
+}
+
+// mint gives key a new secret of a format, named as stored records do, and
+// seals it where secrets are kept.
+func (s *Service) mint(ctx context.Context, format string, key *storage.Key) (strikeplate.Secret, error) {
+	minted, err := s.c.Scheme.Mint(ctx, format, key.Environment)
 	if errors.Is(err, keyauth.ErrNoFormat) {
-		return Created{}, invalid("format", "no keys with prefix %q are issued for environment %q", c.Prefix, key.Environment)
+		return strikeplate.Secret{}, invalid("format", "keys with prefix %.100q are not issued for the environment %.100q", format, key.Environment)
 	}
 	if err != nil {
-		return Created{}, told(err, "minting")
+		return strikeplate.Secret{}, told(err, "minting")
 	}
 	key.Lookup, key.Last4, key.Hash, key.Format = minted.Lookup, minted.Last4, minted.Hash, minted.Format
-	if err := s.commit(ctx, a, ActionCreate, nil, key, s.limit(a.Organisation)); err != nil {
-		return Created{}, err
-	}
-	key.Version = 1
-	return Created{Key: show(key, now), Secret: minted.Secret}, nil
-}
-
-// draft is the record as far as it is known before minting.
-func draft(a storage.Actor, c Creation, now time.Time) storage.Key {
-	id := "key_" + rand.Text()
-	env := c.Environment
-	if env == "" {
-		env = strikeplate.Live
-	}
-	return storage.Key{
-		ID: id, Lineage: id, Organisation: a.Organisation, Name: strings.TrimSpace(c.Name),
-		Environment: env, Access: c.Access, Scopes: slices.Clone(c.Scopes), Owner: c.Owner, Creator: a.User,
-		Allow: c.Allow, Metadata: c.Metadata, SecretVersion: 1, Created: now, Expires: c.Expires,
-	}
-}
-
-func (c Creation) check(now time.Time) error {
-	name := strings.TrimSpace(c.Name)
-	switch {
-	case name == "":
-		return invalid("name", "give the key a name that tells what it is for")
-	case utf8.RuneCountInString(name) > maxName:
-		return invalid("name", "at most %d characters are allowed", maxName)
-	case !storage.ValidText(name):
-		return invalid("name", "it contains characters that can't be stored")
-	case !c.Expires.IsZero() && !now.Before(c.Expires):
-		return invalid("expires", "it must be in the future")
-	}
-	return c.checkAccess()
-}
-
-func (c Creation) checkAccess() error {
-	switch c.Access {
-	case strikeplate.UserLimited, strikeplate.UserFull:
-		if c.Owner == "" {
-			return invalid("owner", "a user-level key is issued to one member; name one")
-		}
-	case strikeplate.OrganisationLimited, strikeplate.OrganisationFull:
-		if c.Owner != "" {
-			return invalid("owner", "a key for the whole organisation is issued to nobody in particular")
-		}
-	case "":
-		return invalid("access", "choose how much of the organisation's data the key reaches")
-	default:
-		return invalid("access", "%q is not a level that new keys can have", c.Access)
-	}
-	return nil
-}
-
-func invalid(field, format string, args ...any) error {
-	e := refuse(http.StatusBadRequest, CodeRequest, field+": "+format+".", args...)
-	e.Params = map[string]string{"field": field}
-	return e
-}
-
-// standing refuses new keys for organisations that haven't paid and for owners
-// who aren't active members.
-func (s *Service) standing(ctx context.Context, organisation, owner string) error {
-	if s.Directory == nil {
-		return nil
-	}
-	account, err := s.Directory.Account(ctx, organisation)
-	switch {
-	case errors.Is(err, storage.ErrNotFound) || err == nil && account.Lapsed:
-		return refuse(http.StatusPaymentRequired, strikeplate.CodeLapsed, "An active subscription is required to create API keys.")
-	case err != nil:
-		return told(err, "asking for the account")
-	case owner == "":
-		return nil
-	}
-	user, err := s.Directory.User(ctx, organisation, owner)
-	switch {
-	case errors.Is(err, storage.ErrNotFound) || err == nil && !user.Active:
-		return invalid("owner", "%q is not an active member of the organisation", owner)
-	case err != nil:
-		return told(err, "asking for the owner")
-	}
-	return nil
-}
-
-func (s *Service) limit(organisation string) *storage.Limit {
-	if s.MaxKeys == Unlimited {
-		return nil
-	}
-	return &storage.Limit{Organisation: organisation, Max: s.MaxKeys}
+	key.Sealed, err = s.c.Reveal.seal(*key, minted.Secret)
+	return minted.Secret, err
 }

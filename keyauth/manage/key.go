@@ -28,16 +28,42 @@ type Key struct {
 	Expires        time.Time               `json:"expires,omitzero"`
 	Revoked        time.Time               `json:"revoked,omitzero"`
 	RevokedBecause string                  `json:"revoked_because,omitempty"`
-	Version        int64                   `json:"version"`
+	// Version is what Update compares. SecretVersion rises when the secret changes.
+	Version       int64 `json:"version"`
+	SecretVersion int64 `json:"secret_version"`
+
+	// What follows is not the key's own. It is told by Get and List, and is no
+	// part of audit entries.
+
+	// Legacy: a key from before levels existed, to be viewed and revoked only.
+	Legacy bool `json:"legacy,omitempty"`
+	// OwnerInactive: the owner is deactivated, so the key answers 401 until the
+	// owner is reactivated.
+	OwnerInactive bool `json:"owner_inactive,omitempty"`
+	// RotateRecommended: the key is older than Terms.MaxAge.
+	RotateRecommended bool `json:"rotate_recommended,omitempty"`
+	// Revealable: the secret was kept and can be copied.
+	Revealable bool `json:"revealable,omitempty"`
+	// LastUsed is the last successful request; zero: none is known.
+	LastUsed time.Time `json:"last_used,omitzero"`
 }
 
 // show leaves out the hash, the sealed secret and the look-up id.
 func show(k storage.Key, now time.Time) Key {
 	return Key{
 		ID: k.ID, Lineage: k.Lineage, Organisation: k.Organisation, Name: k.Name, Last4: k.Last4,
-		Format: k.Format, Environment: k.Environment, Access: k.Access, Scopes: k.Scopes,
+		Format: k.Format, Environment: k.Environment, Access: k.Access, Scopes: append([]string{}, k.Scopes...),
 		Owner: k.Owner, Creator: k.Creator, Allow: k.Allow, Metadata: k.Metadata, Status: k.Status(now),
 		Created: k.Created, Expires: k.Expires, Revoked: k.Revoked, RevokedBecause: k.RevokedBecause,
-		Version: k.Version,
+		Version: k.Version, SecretVersion: k.SecretVersion,
 	}
+}
+
+// view adds what the record and the service's terms tell.
+func (s *Service) view(k storage.Key, now time.Time) Key {
+	v := show(k, now)
+	v.Legacy = k.Access == strikeplate.Legacy
+	v.RotateRecommended = s.c.Terms.overdue(k, now)
+	v.Revealable = s.c.Reveal.Seal != nil && len(k.Sealed) > 0 && v.Status == storage.Active
+	return v
 }

@@ -3,37 +3,42 @@
 // pages stand.
 //
 //	keys, err := manage.New(manage.Config{
-//		Scheme: scheme, Keys: store, Directory: store, MaxKeys: 25,
+//		Scheme: scheme, Keys: store, Directory: store, Catalog: catalog, MaxKeys: 25,
 //	})
 //	...
 //	created, err := keys.Create(ctx, actor, manage.Creation{
-//		Name: "CRM Sync", Environment: strikeplate.Test,
+//		Name: "CRM Sync", Prefix: "mvo_", Environment: strikeplate.Test,
 //		Access: strikeplate.OrganisationLimited, Scopes: []string{"meetings:read"},
 //	})
 //	show(created.Secret.Reveal()) // once: it can't be shown again
 //
+// Scopes, access, owner and environment are permanent: nothing here changes
+// them. The name is changed by Rename, which touches no credential; allowlist,
+// expiry and metadata by Update. A key is replaced by Rotate, which lets the old
+// one work for a while, or by Regenerate, which doesn't; Revoke ends it.
+//
 // Failures that a person can mend are a [*strikeplate.Error] with a status, a
 // stable code and a sentence that says what to do; [strikeplate.Fail] tells them
-// in the product's dialect. Any other failure means that the store could not be
-// asked.
+// in the product's dialect. Any other failure means that the store, the
+// directory or the rule could not be asked.
 //
 // # Security notes
 //
 // Every call names its actor and reaches the actor's own organisation only,
-// whatever a replaced rule allows. The zero Actor may do nothing. A mutation and
-// its audit entry are one transaction. Secrets are returned once, in a type that
-// redacts itself.
+// whatever a replaced rule allows. The zero Actor may do nothing, nor may an API
+// key. An actor who is no administrator gets hold of no secret that reaches
+// beyond the actor. A mutation and its audit entry are one transaction, and
+// denials are audited. Secrets are returned once, in a type that redacts itself;
+// keeping them, encrypted, to be copied later is off unless [Reveal] is set up.
 package manage
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/strikeplate/strikeplate"
 	"github.com/strikeplate/strikeplate/keyauth"
+	"github.com/strikeplate/strikeplate/scope"
 	"github.com/strikeplate/strikeplate/storage"
 )
 
@@ -46,104 +51,84 @@ type Config struct {
 	// Scheme and Keys are required, and the same that the Authenticator has.
 	Scheme *keyauth.Scheme
 	Keys   storage.Keys
-	// Directory knows who is an active member and who has paid. Required, unless
-	// InsecureNoDirectory says that everybody is and has.
+	// Audit reads the log that Keys writes; nil: Keys reads it itself.
+	Audit storage.Audit
+	// Directory knows who is an active member, who has paid and for what plan.
+	// Required, unless InsecureNoDirectory says that everybody is and has.
 	Directory           storage.Directory
 	InsecureNoDirectory bool
+	// Catalog lists the product's scopes: each key needs at least one of them.
+	// Nil: the product has no scopes of its own, and a key may do without.
+	Catalog *scope.Catalog
 	// MaxKeys bounds an organisation's active keys; required. No bound is spelt
 	// Unlimited, and 0 is refused: it is more likely forgotten than meant.
 	MaxKeys int
+	// MaxKeysOf raises or lowers the bound for an organisation; it returns 0 where
+	// MaxKeys holds. Nil: it holds for all.
+	MaxKeysOf func(ctx context.Context, organisation string) (int, error)
+	// Terms are what keys may be like; zero: the level is chosen at creation, and
+	// keys live until they are revoked.
+	Terms Terms
+	// Reveal keeps secrets, encrypted, to be copied later; zero: they are not kept.
+	Reveal Reveal
 	// Authorize decides whether the actor may do the action to a key of its own
-	// organisation; nil: actors with the role "admin" may do everything, others
+	// organisation: nil is yes, a [*strikeplate.Error] the refusal, and any other
+	// error "could not decide". For actions that are about no one key, k has
+	// nothing but its Organisation. Nil: administrators may do everything, others
 	// nothing.
 	Authorize func(ctx context.Context, a storage.Actor, action string, k storage.Key) error
+	// AdminRoles are the roles of administrators; nil: "admin". Whom a replaced
+	// Authorize admits besides them gets no secret that reaches beyond the actor.
+	AdminRoles []string
+	// LastUsed tells when each of the keys was last used successfully, as package
+	// usage knows it; a key that was never used is left out. Nil: lists don't tell.
+	LastUsed func(ctx context.Context, ids []string) (map[string]time.Time, error)
 	// Now is the caller's clock; nil: time.Now.
 	Now func() time.Time
 }
 
+// Terms are what a service's keys may be like.
+type Terms struct {
+	// Access is the level of every new key. Empty: the level is chosen at
+	// creation, and there is no key without one. Set: it can't be chosen.
+	Access strikeplate.Access
+	// DefaultLifetime of keys whose creator names no end; zero: MaxLifetime, or
+	// for ever where that is zero too.
+	DefaultLifetime time.Duration
+	// MaxLifetime bounds the time from a key's creation to its end; zero: no bound.
+	MaxLifetime time.Duration
+	// MaxOverlap bounds how long a rotated key goes on working; zero: 7 days.
+	MaxOverlap time.Duration
+	// MaxAge is the age from which lists recommend to rotate; zero: 90 days,
+	// negative: never.
+	MaxAge time.Duration
+	// AllowlistPlans are the plans that have IP allowlists; nil: every plan.
+	AllowlistPlans []string
+}
+
 // The actions that Config.Authorize is asked about and that the audit log names.
 const (
-	ActionCreate = "key.create"
-	ActionRevoke = "key.revoke"
-)
+	ActionList       = "key.list"       // about no one key; each listed key is an ActionView
+	ActionView       = "key.view"       // see a key's record
+	ActionCreate     = "key.create"     // also the entry of a rotation's successor
+	ActionRename     = "key.rename"     // change the name
+	ActionUpdate     = "key.update"     // change allowlist, expiry or metadata
+	ActionRotate     = "key.rotate"     // have a successor made
+	ActionRegenerate = "key.regenerate" // have the secret replaced
+	ActionRevoke     = "key.revoke"     // end a key
+	ActionRevokeAll  = "key.revoke_all" // end many; their entries are ActionRevoke
+	ActionReveal     = "key.reveal"     // copy a kept secret
+	ActionAudit      = "audit.read"     // read the log; about no one key
 
-// Codes of the refusals that this package adds to those of package strikeplate.
-const (
-	CodeForbidden = "forbidden"         // 403: the actor may not do this
-	CodeRequest   = "invalid_request"   // 400: a field is missing or wrong; the message names it
-	CodeNotFound  = "key_not_found"     // 404: no such key in the actor's organisation
-	CodeLimit     = "key_limit_reached" // 409: revoke a key first
-	CodeConflict  = "conflict"          // 409: the key changed meanwhile
+	ActionDenied = "key.denied"        // audit only: somebody was refused
+	ActionForget = "key.secret_erased" // audit only: a kept secret was erased
 )
 
 // Service manages keys. It is safe for concurrent use.
 type Service struct {
-	Config
+	c       Config
+	denials denials
 }
 
-// New checks c.
-func New(c Config) (*Service, error) {
-	switch {
-	case c.Scheme == nil || c.Keys == nil:
-		return nil, errors.New("manage: Scheme and Keys are required")
-	case c.Directory == nil && !c.InsecureNoDirectory:
-		return nil, errors.New("manage: a Directory is required: it knows who is a member and who has paid")
-	case c.MaxKeys == 0:
-		return nil, errors.New("manage: MaxKeys is required; no bound is spelt Unlimited")
-	case c.MaxKeys < 0 && c.MaxKeys != Unlimited:
-		return nil, errors.New("manage: MaxKeys must be positive or Unlimited")
-	}
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	if c.Authorize == nil {
-		c.Authorize = administratorsOnly
-	}
-	return &Service{c}, nil
-}
-
-func administratorsOnly(_ context.Context, a storage.Actor, _ string, _ storage.Key) error {
-	if a.Role != "admin" {
-		return refuse(http.StatusForbidden, CodeForbidden, "Only administrators of the organisation may manage API keys.")
-	}
-	return nil
-}
-
-// authorize stands in front of every action. The tenant check is its own, so
-// that no replaced rule can forget it.
-func (s *Service) authorize(ctx context.Context, a storage.Actor, action string, k storage.Key) error {
-	if a.User == "" || a.Organisation == "" {
-		return refuse(http.StatusForbidden, CodeForbidden, "Sign in to manage API keys.")
-	}
-	if k.Organisation != a.Organisation {
-		return notFound()
-	}
-	return s.Authorize(ctx, a, action, k)
-}
-
-func refuse(status int, code, format string, args ...any) *strikeplate.Error {
-	return &strikeplate.Error{Status: status, Code: code, Message: fmt.Sprintf(format, args...)}
-}
-
-func notFound() *strikeplate.Error {
-	return refuse(http.StatusNotFound, CodeNotFound, "There is no such API key in your organisation.")
-}
-
-// told turns a store's sentinels into what to tell the actor.
-func told(err error, doing string) error {
-	var e *strikeplate.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, storage.ErrNotFound):
-		return notFound()
-	case errors.Is(err, storage.ErrConflict):
-		e = refuse(http.StatusConflict, CodeConflict, "The key was changed by somebody else meanwhile. Look at it again.")
-	case errors.Is(err, storage.ErrRevoked):
-		e = refuse(http.StatusConflict, strikeplate.CodeRevoked, "The key is revoked, and revoked keys never change.")
-	default:
-		return fmt.Errorf("manage: %s: %w", doing, err)
-	}
-	e.Err = err
-	return e
-}
+// now is the caller's clock at the precision that every backend keeps.
+func (s *Service) now() time.Time { return s.c.Now().UTC().Truncate(time.Microsecond) }
