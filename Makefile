@@ -27,7 +27,7 @@ test: services ## Test every module with the race detector (TESTFLAGS=-run=Revok
 	$(call each,go test -race $(TESTFLAGS) ./...)
 
 bench: ## Run every benchmark (BENCH=Verify BENCHTIME=3s); compare runs with bin/benchstat
-	$(call each,go test -run='^$$' -bench='$(BENCH)' -benchtime=$(BENCHTIME) -benchmem ./...)
+	$(call each,go test -run='^$$' -bench='$(BENCH)' -benchtime=$(BENCHTIME) -benchmem $(TESTFLAGS) ./...)
 
 fuzz: ## Fuzz every fuzz target for FUZZTIME each (10s)
 	$(call each,$(fuzz-module))

@@ -77,7 +77,10 @@ func checkClosures(p pkg) []string {
 			report("tests import", p.tests, c.only, c.what)
 		}
 		if c.links {
-			report("links", p.links, slices.Concat(c.only, programs), c.what)
+			i := slices.IndexFunc(p.links, func(to string) bool { return matchAny(c.what, to) })
+			if i >= 0 { // the first stands for all that comes with it
+				report("links", p.links[i:i+1], slices.Concat(c.only, programs), c.what)
+			}
 		}
 	}
 	return broken
