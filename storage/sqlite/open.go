@@ -78,11 +78,13 @@ type Store struct {
 	watching sync.WaitGroup
 }
 
-// How long a statement waits for another process's lock, and how many reads run
-// side by side.
 const (
+	// busyTimeout is how long a statement waits for another process's lock.
 	busyTimeout = 5 * time.Second
-	readers     = 8
+	// readers run side by side; each remembers up to readerCache of the file, so
+	// that with a million keys a look-up reads one page or two from the disk.
+	readers     = 4
+	readerCache = 32 << 20
 )
 
 var errClosed = errors.New("sqlite: store is closed")
@@ -126,7 +128,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err := migrate(ctx, s.writer, s.config); err != nil {
 		return err
 	}
-	if s.reader, err = s.pool(readers, "_query_only=1"); err != nil {
+	if s.reader, err = s.pool(readers, fmt.Sprintf("_query_only=1&_pragma=cache_size(%d)", -readerCache>>10)); err != nil {
 		return err
 	}
 	if s.polls, err = s.pool(0, "_query_only=1"); err != nil {

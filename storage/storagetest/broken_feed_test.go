@@ -85,6 +85,9 @@ func (s *fedStore) Watch(ctx context.Context, sink storage.Sink) error {
 			<-ctx.Done()
 		}
 	}
+	if s.lingers {
+		return ctx.Err()
+	}
 	s.leave(x)
 	if s.swallows {
 		return nil
@@ -114,9 +117,7 @@ func (s *fedStore) beat(x *fedSink, began time.Time) {
 
 func (s *fedStore) leave(x *fedSink) {
 	s.mu.Lock()
-	if !s.lingers {
-		s.sinks = slices.DeleteFunc(s.sinks, func(o *fedSink) bool { return o == x })
-	}
+	s.sinks = slices.DeleteFunc(s.sinks, func(o *fedSink) bool { return o == x })
 	if s.endsAll {
 		for _, o := range s.sinks {
 			close(o.ended)
