@@ -3,6 +3,7 @@ package keyauth_test
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,7 +58,9 @@ func TestThreat4RefusalsArePaced(t *testing.T) {
 		_, err = auth.Verify(t.Context(), proven, client)
 		wantNoError(t, err)
 
+		var heldBack atomic.Int64
 		guesses := func(n, connections int) (took time.Duration) {
+			heldBack.Store(0)
 			began := time.Now() // virtual, so that nothing but waiting takes time
 			var all sync.WaitGroup
 			for range connections {
@@ -65,8 +68,12 @@ func TestThreat4RefusalsArePaced(t *testing.T) {
 					for range n / connections {
 						at := time.Now()
 						_, _ = auth.Verify(t.Context(), wrong, client)
-						if held := time.Since(at); held > time.Second {
+						held := time.Since(at)
+						if held > time.Second {
 							t.Errorf("a refusal was held back for %v", held)
+						}
+						if held > 0 {
+							heldBack.Add(1)
 						}
 					}
 				})
@@ -82,6 +89,9 @@ func TestThreat4RefusalsArePaced(t *testing.T) {
 		}
 		if took := guesses(5000, 5000); took < 900*time.Millisecond {
 			t.Errorf("5,000 connections were held back for %v, want about a second", took)
+		}
+		if n := heldBack.Load(); n > 1024 {
+			t.Errorf("%d requests were held back at once; what that takes must be bounded", n)
 		}
 		began := time.Now()
 		_, err = auth.Verify(t.Context(), proven, client)

@@ -262,6 +262,37 @@ func TestForeignShapes(t *testing.T) {
 	}
 }
 
+// A record is found by its look-up id alone, so one that is presented in another
+// format or environment than it was issued in is refused.
+func TestForeignKeyOfAnotherEnvironment(t *testing.T) {
+	until := time.Now().Add(time.Hour)
+	old := func(env strikeplate.Environment) keyauth.Foreign {
+		return keyauth.Foreign{Prefix: "old_" + string(env) + "_", IDLength: 8, MinLength: 20, MaxLength: 64, Environment: env, Until: until}
+	}
+	s := newServiceWith(t, keyauth.SchemeConfig{Hashing: cheap, TagKeys: [][]byte{randomBytes(32)}, Formats: []keyauth.Format{
+		{Prefix: "old_", Environments: liveAndTest, Foreign: []keyauth.Foreign{old("live"), old("test")}},
+		{Prefix: "new_", Foreign: []keyauth.Foreign{{Prefix: "new_", IDLength: 8, MinLength: 20, MaxLength: 64, Until: until}}},
+	}}, nil)
+	const secret = "SECRETSECRETSECRET"
+	hash, err := argon2id.CreateHash(secret, &argon2id.Params{Memory: 8, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.put(t, storage.Key{ID: "old", Lookup: "abcdefgh", Lineage: "old", Organisation: "acme", Format: "old_",
+		Environment: strikeplate.Live, Access: strikeplate.Legacy, Hash: hash, SecretVersion: 1, Created: time.Now()})
+	for text, good := range map[string]bool{
+		"old_test_abcdefgh" + secret: false, "new_abcdefgh" + secret: false, "old_live_abcdefgh" + secret: true,
+	} {
+		_, err := s.auth.Verify(t.Context(), text, client)
+		if good && err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		if !good {
+			wantCode(t, err, 401, "invalid_api_key")
+		}
+	}
+}
+
 // A foreign shape without a prefix leaves JWTs to package oauth.
 func TestForeignShapesLeaveJWTsAlone(t *testing.T) {
 	s := newServiceWith(t, keyauth.SchemeConfig{Hashing: cheap, TagKeys: [][]byte{randomBytes(32)},

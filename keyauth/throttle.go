@@ -28,6 +28,7 @@ const (
 	refusalRate   = 1000 // a second
 	refusalBurst  = 250
 	longestLinger = time.Second
+	mostLingering = 1024 // requests held at once; more are answered at once
 )
 
 // throttle counts wrong secrets by (look-up id, address) together. An id alone
@@ -38,6 +39,7 @@ type throttle struct {
 	addresses *otter.Cache[netip.Prefix, struct{}] // that failed with any key
 	lookups   *otter.Cache[string, struct{}]       // that anybody failed with
 	pace      *rate.Limiter
+	lingering atomic.Int64
 	refused   atomic.Uint64
 }
 
@@ -123,7 +125,12 @@ func (t *throttle) charge(lookup string, client netip.Addr) {
 // linger holds a refusal back while refusals come faster than refusalRate. Who
 // sends the next guess when the last is answered is slowed down by it, and
 // leaves the processor to others; a few refusals are not held back at all.
+// What is held back takes memory, so its number is bounded.
 func (t *throttle) linger(ctx context.Context) {
+	defer t.lingering.Add(-1)
+	if t.lingering.Add(1) > mostLingering {
+		return
+	}
 	turn := t.pace.Reserve()
 	wait := turn.Delay()
 	if wait > longestLinger {
