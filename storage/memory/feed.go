@@ -22,14 +22,16 @@ func (s *Store) Watch(ctx context.Context, sink storage.Sink) error {
 	sink.Lost(errBegins)
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
-	for ctx.Err() == nil {
+	for {
+		if err := s.Ready(ctx); err != nil {
+			return err
+		}
 		sink.Fresh(s.watchers.settled())
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 		}
 	}
-	return ctx.Err()
 }
 
 // watchers delivers changes to sinks, and knows up to which moment all changes
@@ -104,7 +106,13 @@ func (w *watchers) changed(subject storage.Subject, organisation, id string, ver
 	}
 	w.mu.Unlock()
 	for _, x := range told {
-		x.sink.Changed(subject, organisation, id, version)
-		x.calls.Done()
+		x.tell(subject, organisation, id, version)
 	}
+}
+
+// tell counts the call as over even if the sink panics: the watch could never
+// end otherwise.
+func (x *watcher) tell(subject storage.Subject, organisation, id string, version int64) {
+	defer x.calls.Done()
+	x.sink.Changed(subject, organisation, id, version)
 }

@@ -65,7 +65,8 @@ func New() *Store {
 
 var errClosed = errors.New("memory: store is closed")
 
-// Close refuses all further calls; calls under way finish. It never fails.
+// Close refuses all further calls; calls under way finish, watches at their next
+// heartbeat. It never fails.
 func (s *Store) Close(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -126,7 +126,7 @@ func (s *Store) write(ctx context.Context, f func(*sql.Tx) error) error {
 		return s.failed("write", err)
 	}
 	if err := tx.Commit(); err != nil {
-		return s.failed("commit", fmt.Errorf("%w: %w", errUnknown, err))
+		return fmt.Errorf("sqlite: commit: %w: %w", errUnknown, err)
 	}
 	return nil
 }
