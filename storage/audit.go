@@ -43,5 +43,10 @@ type Audit interface {
 	// cursor that continues it: the cursor is never empty, so that a reader can
 	// come back later for what was committed meanwhile. No entry is ever skipped
 	// by a reader who continues, whatever the order in which transactions commit.
+	//
+	// Where entries were removed since (by [Operator], or by the bound of a
+	// backend that has one), the reader continues with the oldest one that is
+	// kept. Backends that count an organisation's Positions by one (memory and
+	// postgres do) show that by a gap.
 	Entries(ctx context.Context, q Query) (page []Entry, next string, err error)
 }

@@ -29,9 +29,9 @@ type Feed interface {
 // Sink receives a feed. Its methods must be quick and safe for concurrent use:
 // a committing goroutine calls Changed itself, before Commit returns.
 type Sink interface {
-	// Changed: the record was created or changed, and reading it now shows that.
-	// It may be told more than once. version is the key's new Version, 0 where
-	// unknown. organisation is the record's.
+	// Changed: the record was created, changed or erased, and reading it now shows
+	// that. It may be told more than once. version is the key's new Version, 0
+	// where unknown or erased. organisation is the record's.
 	Changed(subject Subject, organisation, id string, version int64)
 	// Fresh: everything committed before asOf has been delivered. asOf carries
 	// this process's monotonic clock. It arrives at least every 500 ms while the
