@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -16,16 +17,21 @@ const keptEntries = 10_000
 // full log doesn't move all of it each time.
 func (o *organisation) append(e storage.Entry) {
 	e = copiedEntry(e)
-	e.Position = o.dropped + int64(len(o.log)) + 1
+	o.last++
+	e.Position = o.last
 	o.log = append(o.log, e)
 	if excess := len(o.log) - keptEntries; excess >= keptEntries/10 {
 		o.log = slices.Clone(o.log[excess:])
-		o.dropped += int64(excess)
 	}
 }
 
-// Entries implements [storage.Audit]. A cursor into entries that were dropped
-// since is ErrNotFound.
+// after returns the entries behind a position.
+func (o *organisation) after(position int64) []storage.Entry {
+	at, _ := slices.BinarySearchFunc(o.log, position+1, func(e storage.Entry, p int64) int { return cmp.Compare(e.Position, p) })
+	return o.log[at:]
+}
+
+// Entries implements [storage.Audit].
 func (s *Store) Entries(ctx context.Context, q storage.Query) ([]storage.Entry, string, error) {
 	unlock, err := s.reading(ctx)
 	if err != nil {
@@ -36,20 +42,20 @@ func (s *Store) Entries(ctx context.Context, q storage.Query) ([]storage.Entry, 
 	if o == nil {
 		o = &organisation{}
 	}
-	seen := o.dropped
+	var seen int64
 	if q.Cursor != "" {
 		seen, err = strconv.ParseInt(q.Cursor, 10, 64)
-		if err != nil || seen < o.dropped || seen > o.dropped+int64(len(o.log)) {
+		if err != nil || seen < 0 || seen > o.last {
 			return nil, "", storage.ErrNotFound
 		}
 	}
-	rest := o.log[seen-o.dropped:]
-	rest = rest[:min(len(rest), q.PageSize())]
+	rest := o.after(seen)
 	var page []storage.Entry
-	for _, e := range rest {
+	for _, e := range rest[:min(len(rest), q.PageSize())] {
 		page = append(page, copiedEntry(e))
+		seen = e.Position
 	}
-	return page, strconv.FormatInt(seen+int64(len(page)), 10), nil
+	return page, strconv.FormatInt(seen, 10), nil
 }
 
 func copiedEntry(e storage.Entry) storage.Entry {

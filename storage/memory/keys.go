@@ -123,6 +123,9 @@ func (s *Store) apply(ctx context.Context, m storage.Mutation) ([]*storage.Key, 
 	}
 	for _, e := range m.Audit {
 		s.in(e.Organisation).append(e)
+		for _, c := range s.consumers {
+			c.enqueue(e.Organisation)
+		}
 	}
 	return written, nil
 }

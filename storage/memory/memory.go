@@ -11,10 +11,10 @@
 // # Bounds
 //
 // Each organisation's audit log keeps its newest 10,000 entries. Older ones are
-// dropped, and a reader finds out: Positions of an organisation count up from 1
-// without gaps, so a log that starts above 1 has lost its beginning, and a
-// cursor that points into the lost part is [storage.ErrNotFound], never a
-// silent skip. Keys, accounts and users are bounded by whoever creates them.
+// dropped, and a reader finds out: Positions of an organisation count up from 1,
+// so one that doesn't follow its predecessor tells how many are gone. They leave
+// whether or not a consumer ([storage.Operator]) has acknowledged them. Keys,
+// accounts and users are bounded by whoever creates them.
 //
 // # Security notes
 //
@@ -30,8 +30,8 @@ import (
 	"github.com/strikeplate/strikeplate/storage"
 )
 
-// Store implements [storage.Keys], [storage.Audit], [storage.EditableDirectory]
-// and [storage.Feed]. It is safe for concurrent use. Make one with [New].
+// Store implements [storage.Keys], [storage.Audit], [storage.EditableDirectory],
+// [storage.Feed] and [storage.Operator]. It is safe for concurrent use. Make one with [New].
 type Store struct {
 	mu sync.RWMutex
 	// Stored keys are never written, only replaced: readers may hold them.
@@ -40,6 +40,7 @@ type Store struct {
 	organisations map[string]*organisation
 	accounts      map[string]account
 	users         map[string]storage.User
+	consumers     map[string]*consumer
 	closed        bool
 
 	watchers watchers
@@ -47,9 +48,9 @@ type Store struct {
 
 // organisation holds what is listed per organisation.
 type organisation struct {
-	keys    []*storage.Key // oldest first, see older
-	log     []storage.Entry
-	dropped int64 // entries that left the log, all at its beginning
+	keys []*storage.Key // oldest first, see older
+	log  []storage.Entry
+	last int64 // the newest entry's Position, whether or not it is kept
 }
 
 // New returns an empty store.
@@ -60,6 +61,7 @@ func New() *Store {
 		organisations: make(map[string]*organisation),
 		accounts:      make(map[string]account),
 		users:         make(map[string]storage.User),
+		consumers:     make(map[string]*consumer),
 	}
 }
 

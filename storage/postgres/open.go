@@ -29,7 +29,8 @@
 // What is permanent in a key, and that a revoked key stays revoked, is enforced
 // by triggers as well, against every program that writes to the tables. Errors
 // name what failed but never a row's values. The role needs to own the tables
-// to migrate them; afterwards SELECT, INSERT and UPDATE suffice.
+// to migrate them; afterwards SELECT, INSERT and UPDATE suffice, and for the
+// upkeep that storage.Operator describes DELETE as well.
 package postgres
 
 import (
@@ -69,8 +70,8 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Store implements storage.Keys, storage.Audit, storage.EditableDirectory and
-// storage.Feed. It is safe for concurrent use. Make one with [Open].
+// Store implements storage.Keys, storage.Audit, storage.EditableDirectory,
+// storage.Feed and storage.Operator. It is safe for concurrent use. Make one with [Open].
 type Store struct {
 	pool    *pgxpool.Pool
 	ownPool bool

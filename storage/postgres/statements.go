@@ -14,15 +14,22 @@ type statements struct {
 	record, entries string
 	// directory.go
 	account, user, putAccount, putUser string
+	// operator.go
+	organisations, trim, forget, counted, eraseKeys, eraseUsers, eraseAccount, eraseDeliveries, eraseAudit string
+	// delivery.go
+	consumer, behind, shortWait, stopCounting, register, known, fill, undelivered, served, acknowledge string
 }
 
 const keyColumns = `id, lookup, lineage, organisation, name, last4, format, environment, access, scopes,
 	owner, creator, allow, metadata, hash, sealed, secret_version, version, created, expires, revoked,
 	revoked_because`
 
+const entryColumns = `organisation, position, actor_user, actor_organisation, actor_role, actor_scopes,
+	actor_client, action, target, at, before::text, after::text`
+
 func rendered(schema, prefix string) statements {
 	sql := func(text string) string { return substitute(text, schema, prefix) }
-	return statements{
+	all := statements{
 		prefix: prefix,
 
 		exists:  sql(`SELECT to_regclass('strikeplate_schema') IS NOT NULL`),
@@ -56,8 +63,7 @@ func rendered(schema, prefix string) statements {
 		record: sql(`INSERT INTO strikeplate_audit (organisation, position, actor_user, actor_organisation, actor_role,
 			actor_scopes, actor_client, action, target, at, before, after)
 			VALUES ($1, $2, $3, $4, $5, $6::text[], $7, $8, $9, $10, $11::text::json, $12::text::json)`),
-		entries: sql(`SELECT organisation, position, actor_user, actor_organisation, actor_role, actor_scopes,
-			actor_client, action, target, at, before::text, after::text FROM strikeplate_audit
+		entries: sql(`SELECT ` + entryColumns + ` FROM strikeplate_audit
 			WHERE organisation = $1 AND position > $2 ORDER BY position LIMIT $3::integer`),
 
 		account: sql(`SELECT organisation, plan, lapsed, settings FROM strikeplate_accounts WHERE organisation = $1`),
@@ -71,4 +77,72 @@ func rendered(schema, prefix string) statements {
 			SET name = excluded.name, role = excluded.role, active = excluded.active, scopes = excluded.scopes
 			WHERE u.organisation = excluded.organisation`),
 	}
+	all.renderOperator(sql)
+	return all
+}
+
+func (all *statements) renderOperator(sql func(string) string) {
+	all.organisations = sql(`WITH RECURSIVE present AS (
+			SELECT least((SELECT min(organisation) FROM strikeplate_keys WHERE organisation > $1::text),
+				(SELECT min(organisation) FROM strikeplate_audit WHERE organisation > $1::text)) AS organisation
+			UNION ALL
+			SELECT least((SELECT min(k.organisation) FROM strikeplate_keys k WHERE k.organisation > present.organisation),
+				(SELECT min(a.organisation) FROM strikeplate_audit a WHERE a.organisation > present.organisation))
+			FROM present WHERE present.organisation IS NOT NULL
+		) SELECT organisation FROM present WHERE organisation IS NOT NULL LIMIT $2::integer`)
+	all.trim = sql(`WITH oldest AS (SELECT organisation, position FROM strikeplate_audit WHERE at < $1::timestamptz
+			ORDER BY at, organisation, position LIMIT $2::integer FOR UPDATE SKIP LOCKED)
+		DELETE FROM strikeplate_audit a USING oldest o WHERE a.organisation = o.organisation AND a.position = o.position`)
+	all.forget = sql(`WITH oldest AS (SELECT organisation, position FROM strikeplate_audit
+			WHERE at < $1::timestamptz AND actor_client <> ''
+			ORDER BY at, organisation, position LIMIT $2::integer FOR UPDATE SKIP LOCKED)
+		UPDATE strikeplate_audit a SET actor_client = '' FROM oldest o
+		WHERE a.organisation = o.organisation AND a.position = o.position`)
+	all.counted = sql(`SELECT entries FROM strikeplate_organisations WHERE organisation = $1 FOR UPDATE`)
+	all.eraseKeys = sql(`DELETE FROM strikeplate_keys WHERE organisation = $1 RETURNING id`)
+	all.eraseUsers = sql(`DELETE FROM strikeplate_users WHERE organisation = $1 RETURNING id`)
+	all.eraseAccount = sql(`DELETE FROM strikeplate_accounts WHERE organisation = $1`)
+	all.eraseDeliveries = sql(`DELETE FROM strikeplate_deliveries WHERE organisation = $1`)
+	all.eraseAudit = sql(`DELETE FROM strikeplate_audit WHERE organisation = $1 AND position = ANY(ARRAY(
+		SELECT position FROM strikeplate_audit WHERE organisation = $1 AND position <= $2::bigint
+		ORDER BY position LIMIT $3::integer))`)
+
+	all.consumer = sql(`SELECT filled FROM strikeplate_consumers WHERE consumer = $1`)
+	// Round and round: those behind the organisation that was served last, then
+	// those up to it.
+	all.behind = sql(`WITH last AS (SELECT served FROM strikeplate_consumers WHERE consumer = $1::text)
+		(SELECT organisation, acknowledged, entries FROM strikeplate_deliveries
+			WHERE consumer = $1::text AND acknowledged < entries AND organisation > (SELECT served FROM last)
+			ORDER BY organisation LIMIT $2::integer)
+		UNION ALL
+		(SELECT organisation, acknowledged, entries FROM strikeplate_deliveries
+			WHERE consumer = $1::text AND acknowledged < entries AND organisation <= (SELECT served FROM last)
+			ORDER BY organisation LIMIT $2::integer)
+		LIMIT $2::integer`)
+	all.shortWait = `SELECT set_config('lock_timeout', '1s', true)`
+	// Every mutation writes to this table, so this waits for those under way.
+	all.stopCounting = sql(`LOCK TABLE strikeplate_organisations IN SHARE ROW EXCLUSIVE MODE`)
+	all.register = sql(`WITH added AS (INSERT INTO strikeplate_consumers (consumer) SELECT $1::text
+			WHERE (SELECT count(*) FROM strikeplate_consumers) < $2::bigint ON CONFLICT DO NOTHING RETURNING consumer)
+		SELECT EXISTS (SELECT FROM added) OR EXISTS (SELECT FROM strikeplate_consumers WHERE consumer = $1::text)`)
+	all.known = sql(`SELECT EXISTS (SELECT FROM strikeplate_consumers WHERE consumer = $1)`)
+	all.fill = sql(`WITH batch AS (SELECT organisation, entries FROM strikeplate_organisations
+			WHERE organisation > $2::text ORDER BY organisation LIMIT 1000),
+		added AS (INSERT INTO strikeplate_deliveries (organisation, consumer, acknowledged, entries)
+			SELECT organisation, $1::text, 0, entries FROM batch WHERE entries > 0
+			ORDER BY organisation ON CONFLICT DO NOTHING)
+		UPDATE strikeplate_consumers SET filled = (SELECT max(organisation) FROM batch)
+		WHERE consumer = $1::text AND filled = $2::text`)
+	all.undelivered = sql(`SELECT a.* FROM unnest($1::text[], $2::bigint[], $3::bigint[]) WITH ORDINALITY
+			AS behind (organisation, acknowledged, share, turn)
+		CROSS JOIN LATERAL (SELECT ` + entryColumns + ` FROM strikeplate_audit
+			WHERE organisation = behind.organisation AND position > behind.acknowledged
+			ORDER BY position LIMIT behind.share) AS a ORDER BY behind.turn, a.position`)
+	all.served = sql(`UPDATE strikeplate_consumers SET served = $2 WHERE consumer = $1 AND served <> $2`)
+	all.acknowledge = sql(`INSERT INTO strikeplate_deliveries AS d (organisation, consumer, acknowledged, entries)
+		SELECT o.organisation, c.consumer, least($3::bigint, o.entries), o.entries
+		FROM strikeplate_organisations o, strikeplate_consumers c
+		WHERE o.organisation = $2::text AND c.consumer = $1::text
+		ON CONFLICT (organisation, consumer) DO UPDATE SET acknowledged = least($3::bigint, d.entries)
+		WHERE d.acknowledged < least($3::bigint, d.entries)`)
 }

@@ -1,0 +1,136 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/strikeplate/strikeplate/storage"
+)
+
+var _ storage.Operator = (*Store)(nil)
+
+// erased is how many audit entries one transaction of an erasure deletes.
+const erased = 10_000
+
+// Organisations implements storage.Operator. It goes from one organisation to
+// the next by the indexes, past what lies between them.
+func (s *Store) Organisations(ctx context.Context, after string, limit int) ([]string, error) {
+	if !storage.ValidText(after) {
+		return nil, errText
+	}
+	rows, err := s.pool.Query(ctx, s.sql.organisations, after, storage.BatchSize(limit))
+	if err != nil {
+		return nil, failed("list organisations", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return orNil(names), failed("list organisations", err)
+}
+
+// TrimAudit implements storage.Operator. It takes no lock that a mutation waits
+// for, and passes over entries that another instance is trimming.
+func (s *Store) TrimAudit(ctx context.Context, before time.Time, limit int) (int, error) {
+	return s.sweep(ctx, "trim the audit log", s.sql.trim, before, limit)
+}
+
+// ForgetAddresses implements storage.Operator.
+func (s *Store) ForgetAddresses(ctx context.Context, before time.Time, limit int) (int, error) {
+	return s.sweep(ctx, "forget addresses", s.sql.forget, before, limit)
+}
+
+func (s *Store) sweep(ctx context.Context, doing, sql string, before time.Time, limit int) (n int, err error) {
+	if !storable(before) {
+		return 0, fmt.Errorf("postgres: %s: the time is outside the years 1 to 9999", doing)
+	}
+	err = s.inTransaction(ctx, doing, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, sql, micros(before), storage.BatchSize(limit))
+		n = int(tag.RowsAffected())
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// EraseOrganisation implements storage.Operator. One transaction, under the
+// organisation's lock, deletes all but the audit log; the log, which may be
+// long, follows in pieces. The row that counts entries stays.
+func (s *Store) EraseOrganisation(ctx context.Context, organisation string) error {
+	if !storage.ValidText(organisation) {
+		return nil // it can't be there
+	}
+	var entries int64
+	var keys, users []string
+	err := s.inTransaction(ctx, "erase an organisation", func(tx pgx.Tx) (err error) {
+		entries, keys, users, err = s.eraseRecords(ctx, tx, organisation)
+		return err
+	})
+	// Told in any case: a failure doesn't always say that nothing was deleted.
+	for _, id := range keys {
+		s.watchers.changed(storage.KeyChanged, organisation, id, 0)
+	}
+	for _, id := range users {
+		s.watchers.changed(storage.UserChanged, organisation, id, 0)
+	}
+	s.watchers.changed(storage.AccountChanged, organisation, organisation, 0)
+	if err != nil {
+		return err
+	}
+	for n := int64(erased); n == erased; {
+		err := s.inTransaction(ctx, "erase an audit log", func(tx pgx.Tx) error {
+			tag, err := tx.Exec(ctx, s.sql.eraseAudit, organisation, entries, erased)
+			n = tag.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eraseRecords returns how many entries there have been, and the ids of what it
+// deleted.
+func (s *Store) eraseRecords(ctx context.Context, tx pgx.Tx, organisation string) (entries int64, keys, users []string, err error) {
+	if _, err := tx.Exec(ctx, s.sql.patience); err != nil {
+		return 0, nil, nil, err
+	}
+	err = tx.QueryRow(ctx, s.sql.counted, organisation).Scan(&entries)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return 0, nil, nil, err
+	}
+	for sql, ids := range map[string]*[]string{s.sql.eraseKeys: &keys, s.sql.eraseUsers: &users} {
+		rows, err := tx.Query(ctx, sql, organisation)
+		if err != nil {
+			return 0, nil, nil, err
+		}
+		if *ids, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+			return 0, nil, nil, err
+		}
+	}
+	for _, sql := range []string{s.sql.eraseAccount, s.sql.eraseDeliveries} {
+		if _, err := tx.Exec(ctx, sql, organisation); err != nil {
+			return 0, nil, nil, err
+		}
+	}
+	return entries, keys, users, nil
+}
+
+// inTransaction runs f in a transaction, and again where PostgreSQL gave it up
+// for the sake of another. Read committed, whatever the session's default: what
+// follows a lock must see what its last holder did.
+func (s *Store) inTransaction(ctx context.Context, doing string, f func(pgx.Tx) error) error {
+	for attempt := 1; ; attempt++ {
+		err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite}, f)
+		if err == nil || !givenUp(err) || attempt == attempts {
+			return failed(doing, err)
+		}
+		if err := pause(ctx, time.Duration(attempt)*10*time.Millisecond); err != nil {
+			return failed(doing, err)
+		}
+	}
+}
