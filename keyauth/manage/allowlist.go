@@ -21,10 +21,10 @@ func ParseAllow(texts []string) ([]netip.Prefix, error) {
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
 			a, err := netip.ParseAddr(text)
-			if err != nil {
+			if err != nil || a.Zone() != "" {
 				return nil, invalid("allow", "%.100q is neither an address nor a network such as 192.0.2.0/24", text)
 			}
-			p = netip.PrefixFrom(a.WithZone(""), a.BitLen())
+			p = netip.PrefixFrom(a, a.BitLen())
 		}
 		list = append(list, p)
 	}

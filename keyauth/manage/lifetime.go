@@ -15,12 +15,12 @@ func (t Terms) settleExpiry(chosen time.Time, never bool, now time.Time) (time.T
 	case never && !chosen.IsZero():
 		return time.Time{}, invalid("expires", "choose a moment or none, not both")
 	case never || !chosen.IsZero():
-		chosen = chosen.UTC().Truncate(time.Microsecond)
+		chosen = micros(chosen)
 		return chosen, t.checkExpiry(chosen, now, now)
 	case t.DefaultLifetime == 0:
 		return time.Time{}, nil
 	default:
-		return now.Add(t.DefaultLifetime), nil
+		return micros(now.Add(t.DefaultLifetime)), nil
 	}
 }
 
@@ -44,7 +44,7 @@ func (t Terms) checkExpiry(chosen, created, now time.Time) error {
 
 // successorExpiry gives a successor the lifetime that its predecessor was meant
 // to have, within today's maximum; one without an end gets the default.
-func (t Terms) successorExpiry(meant time.Duration, now time.Time) time.Time {
+func (t Terms) successorExpiry(meant time.Duration, created time.Time) time.Time {
 	if meant <= 0 {
 		meant = t.DefaultLifetime
 	}
@@ -54,7 +54,7 @@ func (t Terms) successorExpiry(meant time.Duration, now time.Time) time.Time {
 	if meant <= 0 {
 		return time.Time{}
 	}
-	return now.Add(meant)
+	return micros(created.Add(meant))
 }
 
 // lifetime is how long a key was meant to live; 0: for ever.

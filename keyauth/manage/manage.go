@@ -130,5 +130,8 @@ type Service struct {
 	denials denials
 }
 
-// now is the caller's clock at the precision that every backend keeps.
-func (s *Service) now() time.Time { return s.c.Now().UTC().Truncate(time.Microsecond) }
+func (s *Service) now() time.Time { return micros(s.c.Now()) }
+
+// micros is t as every backend keeps it, so that what is returned, logged and
+// stored is the same.
+func micros(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

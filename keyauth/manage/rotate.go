@@ -135,17 +135,17 @@ func (s *Service) successor(old storage.Key, now time.Time, meant time.Duration)
 	if !now.After(old.Created) {
 		next.Created = old.Created.Add(time.Microsecond)
 	}
-	next.Expires = s.c.Terms.successorExpiry(meant, now)
+	next.Expires = s.c.Terms.successorExpiry(meant, next.Created)
 	return next
 }
 
 // ending is old with its end brought forward.
 func ending(old storage.Key, now time.Time, overlap time.Duration) storage.Key {
-	end := now.Add(overlap)
+	end := micros(now.Add(overlap))
 	if old.Expires.IsZero() || end.Before(old.Expires) {
 		old.Expires = end
 	}
-	if overlap == 0 {
+	if old.Status(now) == storage.Expired {
 		old.Sealed = nil
 	}
 	return old

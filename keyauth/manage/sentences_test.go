@@ -253,12 +253,12 @@ func listShowsUnrevoked(w *world) {
 	w.must(err)
 	w.clock.advance(time.Hour)
 	for status, want := range map[storage.Status][]string{
-		"":              {active.ID, ends.ID},
-		"unrevoked":     {active.ID, ends.ID},
-		"active":        {active.ID},
-		"expired":       {ends.ID},
-		"revoked":       {gone.ID},
-		manage.AllKeys:  {active.ID, ends.ID, gone.ID},
+		"":             {active.ID, ends.ID},
+		"unrevoked":    {active.ID, ends.ID},
+		"active":       {active.ID},
+		"expired":      {ends.ID},
+		"revoked":      {gone.ID},
+		manage.AllKeys: {active.ID, ends.ID, gone.ID},
 	} {
 		var got []string
 		for _, k := range w.list(manage.Filter{Status: status}) {

@@ -91,7 +91,7 @@ func (s *Service) apply(ctx context.Context, a storage.Actor, u Update, key *sto
 
 // prolonged judges a new end of a key.
 func (s *Service) prolonged(ctx context.Context, key storage.Key, expires, now time.Time) (time.Time, error) {
-	expires = expires.UTC().Truncate(time.Microsecond)
+	expires = micros(expires)
 	if expires.Equal(key.Expires) {
 		return key.Expires, nil
 	}

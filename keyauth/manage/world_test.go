@@ -84,10 +84,12 @@ func closing(t testing.TB, s store) store {
 	return s
 }
 
-// each runs a test on every backend.
+// each runs a test on every backend, side by side: they mostly wait for disks.
 func each(t *testing.T, run func(t *testing.T, here, there store)) {
+	t.Helper()
 	for _, b := range backends {
 		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
 			here, there := b.open(t)
 			run(t, here, there)
 		})
