@@ -129,7 +129,7 @@ func TestThreat8SilentFeedIsUnhealthy(t *testing.T) {
 
 		feed.setMute(true)
 		s.update(t, key.ID, func(k *storage.Key) { k.Revoked = time.Now() })
-		time.Sleep(2*time.Second + 500*time.Millisecond + time.Millisecond) // the bound, and the barrier's own interval
+		time.Sleep(2*time.Second + 500*time.Millisecond + time.Millisecond) // the bound, and the barrier's own interval virtual time
 		wantCode(t, verify(), 401, "revoked_api_key")
 		reads = auth.Stats().Reads
 		for range 5 {
@@ -179,7 +179,7 @@ func TestThreat10DirectoryAnswersAge(t *testing.T) {
 			}
 			return refusal(t, err).Code
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // virtual time
 		for _, step := range []struct {
 			lapsed, active bool
 			want           string
@@ -195,11 +195,11 @@ func TestThreat10DirectoryAnswersAge(t *testing.T) {
 			}
 		}
 		put(true, true)
-		time.Sleep(5*time.Second - time.Millisecond)
+		time.Sleep(5*time.Second - time.Millisecond) // virtual time
 		if got := code(); got != "" && got != "subscription_required" {
 			t.Errorf("got %q", got)
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) // virtual time
 		if got := code(); got != "subscription_required" {
 			t.Errorf("after five seconds: %q", got)
 		}

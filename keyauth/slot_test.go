@@ -103,7 +103,7 @@ func TestSlotSurvivesThoseWhoLeave(t *testing.T) {
 			if i%2 == 0 {
 				all.Go(cancel)
 			} else {
-				defer cancel()
+				t.Cleanup(cancel)
 			}
 		}
 		slot.Release()

@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -80,14 +79,33 @@ func run(ctx context.Context, addr, credentials string) error {
 		return err
 	}
 
-	// 4. The API, behind Require.
-	api := http.NewServeMux()
-	api.HandleFunc("GET /v1/whoami", func(w http.ResponseWriter, r *http.Request) {
-		principal, _ := strikeplate.FromContext(r.Context())
-		writeJSON(w, principal)
+	// 4. The API, and the key, shown once.
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	base := "http://" + listener.Addr().String()
+	return serve(ctx, listener, api(keys, base), func() error {
+		fmt.Print(tryThis(base, demo.Secret.Reveal()))
+		if credentials == "" {
+			return nil
+		}
+		return writeCredentials(credentials, base, demo)
 	})
+}
+
+// api is the service: /v1/ behind Require, the rest open.
+func api(keys *keyauth.Authenticator, base string) http.Handler {
+	protected := http.NewServeMux()
+	protected.HandleFunc("GET /v1/whoami", func(w http.ResponseWriter, r *http.Request) {
+		principal, _ := strikeplate.FromContext(r.Context())
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		json.NewEncoder(w).Encode(principal)
+	})
+
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", strikeplate.Require(keys)(api))
+	mux.Handle("/v1/", strikeplate.Require(keys)(protected))
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(openAPI)
@@ -97,31 +115,21 @@ func run(ctx context.Context, addr, credentials string) error {
 			http.Error(w, "starting", http.StatusServiceUnavailable)
 		}
 	})
-
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	base := "http://" + listener.Addr().String()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		fmt.Fprint(w, tryThis(base, "demo_…  # printed where the server was started"))
 	})
-	server := &http.Server{
-		Handler:           strikeplate.Edge{}.Handler(mux),
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-	}
+	return strikeplate.Edge{}.Handler(mux)
+}
+
+// serve answers requests until ctx ends, then finishes those under way.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, ready func() error) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()
-
-	// 5. The key, shown once.
-	fmt.Print(tryThis(base, demo.Secret.Reveal()))
-	if credentials != "" {
-		if err := writeCredentials(credentials, base, demo); err != nil {
-			return err
-		}
+	if err := ready(); err != nil {
+		return err
 	}
-
 	select {
 	case err := <-stopped:
 		return err
@@ -129,10 +137,7 @@ func run(ctx context.Context, addr, credentials string) error {
 	}
 	grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := server.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return keys.Close(grace)
+	return server.Shutdown(grace)
 }
 
 func tryThis(base, key string) string {
@@ -144,12 +149,6 @@ func tryThis(base, key string) string {
   curl -i -H "Authorization: Bearer ${KEY}x" %[1]s/v1/whoami # 401 invalid_api_key
 
 `, base, key)
-}
-
-func writeJSON(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	json.NewEncoder(w).Encode(v)
 }
 
 // writeCredentials makes the file appear at once and complete, for its owner only.

@@ -27,6 +27,7 @@ package pgtest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -117,7 +118,8 @@ func Database(tb testing.TB) string {
 // giveUp skips tb where PostgreSQL is missing, and fails it otherwise.
 func giveUp(tb testing.TB, err error) {
 	tb.Helper()
-	if missing, ok := err.(missingError); ok && os.Getenv("STRIKEPLATE_REQUIRE_SERVICES") != "1" {
+	var missing missingError
+	if errors.As(err, &missing) && os.Getenv("STRIKEPLATE_REQUIRE_SERVICES") != "1" {
 		tb.Skip(missing)
 	}
 	tb.Fatalf("pgtest: %v", err)

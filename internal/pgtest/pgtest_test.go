@@ -135,7 +135,7 @@ func TestServerDiesWithAKilledTestBinary(t *testing.T) {
 	pgtest.Database(t) // skips where PostgreSQL is missing
 
 	// Its directory stays behind by design; this one is deleted with the test.
-	temp, err := os.MkdirTemp("", "strikeplate-hold-")
+	temp, err := os.MkdirTemp("", "strikeplate-hold-") //nolint:usetesting // its parents must let another user through
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -137,6 +137,7 @@ type change struct {
 }
 
 func (p *poll) read(ctx context.Context) ([]change, error) {
+	//nolint:gosec // the prefix was checked to be an identifier when the store was opened
 	rows, err := p.conn.QueryContext(ctx, "SELECT seq, subject, organisation, id, version FROM "+p.prefix+
 		"changes WHERE seq > ? ORDER BY seq LIMIT ?", p.last, keptChanges)
 	if err != nil {

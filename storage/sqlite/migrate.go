@@ -29,8 +29,11 @@ func Migrations() fs.FS {
 // migration returns the SQL of a version, for a prefix.
 func migration(version int, prefix string) (string, error) {
 	names, err := fs.Glob(files, fmt.Sprintf("migrations/%04d_*.sql", version))
-	if err != nil || len(names) != 1 {
-		return "", fmt.Errorf("migration %d: found %v, %v", version, names, err)
+	if err != nil {
+		return "", fmt.Errorf("migration %d: %w", version, err)
+	}
+	if len(names) != 1 {
+		return "", fmt.Errorf("migration %d: found %v", version, names)
 	}
 	text, err := files.ReadFile(names[0])
 	return withPrefix(string(text), prefix), err

@@ -55,7 +55,7 @@ func prepare(ctx context.Context, s *Store) (statements, error) {
 			ON CONFLICT (id) DO UPDATE SET name = excluded.name, role = excluded.role, active = excluded.active,
 			scopes = excluded.scopes WHERE organisation = excluded.organisation`},
 	} {
-		stmt, err := p.on.PrepareContext(ctx, withPrefix(p.text, s.config.Prefix))
+		stmt, err := p.on.PrepareContext(ctx, withPrefix(p.text, s.config.Prefix)) //nolint:sqlclosecheck // closed with the store
 		if err != nil {
 			return all, err
 		}

@@ -194,7 +194,7 @@ func slowSink(t testing.TB, s Store) {
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
-		p.s.Commit(context.Background(), mutation(newKey("acme", "k1")))
+		_ = p.s.Commit(context.Background(), mutation(newKey("acme", "k1"))) // only when it returns matters
 	}()
 	select {
 	case <-blocked:
@@ -238,7 +238,7 @@ func watchEnds(t testing.TB, s Store) {
 	stop.Store(true)
 	writer.Wait()
 	last := startWatch(t, s, newWatch())
-	last.stop()
+	_ = last.stop()
 	p.commit(mutation(k))
 	if _, told := last.version(keySubject(k)); told {
 		t.Errorf("a watcher was told after its Watch had returned")
@@ -249,7 +249,7 @@ func watchEnds(t testing.TB, s Store) {
 func watchersApart(t testing.TB, s Store) {
 	p := probe{t, s}
 	one, other := startWatch(t, s, newWatch()), startWatch(t, s, newWatch())
-	one.stop()
+	_ = one.stop()
 	k := newKey("acme", "k1")
 	p.commit(mutation(k))
 	if _, told := other.version(keySubject(k)); !told {

@@ -93,7 +93,7 @@ func isSentinel(err error) bool {
 func wantOnly(t testing.TB, what string, err, want error) {
 	t.Helper()
 	for _, s := range sentinels {
-		if errors.Is(err, s) != (s == want) {
+		if errors.Is(err, s) != (s == want) { //nolint:errorlint // which of the sentinels, not what wraps it
 			t.Fatalf("%s: got error %v, want %v", what, err, want)
 		}
 	}

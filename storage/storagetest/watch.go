@@ -63,7 +63,7 @@ func startWatch(t testing.TB, f storage.Feed, w *watch) *watch {
 		}
 	})
 	t.Cleanup(func() {
-		w.stop()
+		_ = w.stop()
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if w.trouble != "" {
