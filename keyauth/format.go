@@ -2,9 +2,7 @@ package keyauth
 
 import (
 	"bytes"
-	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"regexp"
 	"slices"
@@ -50,6 +48,9 @@ type Foreign struct {
 	// DigestKey makes the look-up id where the key contains none: at least 32
 	// bytes, kept for as long as the keys live.
 	DigestKey []byte
+	// DigestOfSHA256 makes the look-up id of the key's SHA-256 instead of the key
+	// itself, so that it can be told from what systems keep that keep nothing else.
+	DigestOfSHA256 bool
 	// HashOfWhole says that stored hashes are of the whole key, not of what
 	// follows the look-up id. With DigestKey they always are.
 	HashOfWhole bool
@@ -126,6 +127,8 @@ func (f *Foreign) check() error {
 		return fmt.Errorf("DigestKey must have at least 32 bytes where the key contains no look-up id")
 	case !byDigest && f.DigestKey != nil:
 		return fmt.Errorf("DigestKey is for keys that contain no look-up id")
+	case !byDigest && f.DigestOfSHA256:
+		return fmt.Errorf("DigestOfSHA256 is for keys that contain no look-up id")
 	}
 	return nil
 }
@@ -225,9 +228,12 @@ func (s *shape) splitForeign(text []byte, now time.Time) (credential, bool) {
 			c.secret = body[f.IDLength:]
 		}
 	default:
-		mac := hmac.New(sha256.New, f.DigestKey)
-		mac.Write(bytes.Clone(text)) // a copy, so that no text escapes to the heap on other ways
-		c.lookup = hex.AppendEncode(nil, mac.Sum(nil))
+		whole := bytes.Clone(text) // so that no text escapes to the heap on other ways
+		if f.DigestOfSHA256 {
+			sum := sha256.Sum256(whole)
+			whole = sum[:]
+		}
+		c.lookup = []byte(f.digestOf(whole))
 	}
 	return c, true
 }

@@ -102,8 +102,3 @@ func (s *Scheme) hash(ctx context.Context, secret string, c class) (string, erro
 	}
 	return h, nil
 }
-
-// outdated reports whether a hash was made with less than today's parameters.
-func (s *Scheme) outdated(p *argon2id.Params) bool {
-	return p.Memory < s.params.Memory || p.Iterations < s.params.Iterations
-}

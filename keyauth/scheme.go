@@ -27,6 +27,10 @@ type SchemeConfig struct {
 	// can compute: made-up keys then cost a look-up each, and a made-up secret
 	// for a known look-up id costs a hash.
 	InsecureUnkeyedChecksum bool
+	// ImportKeys are the keys under which another system made its HMAC-SHA256
+	// hashes, by names that the imported hashes refer to: a-z, 0-9, _ and -. They
+	// are needed for as long as a key that was never used here since its import.
+	ImportKeys map[string][]byte
 }
 
 // Scheme is shared by everything that handles a service's keys, so that they
@@ -39,6 +43,8 @@ type Scheme struct {
 	pairs   bool // whether any accepted shape is a pair, and so may come as Basic
 	params  argon2id.Params
 	slot    *slot
+
+	importKeys map[string][]byte
 }
 
 // NewScheme checks c. Formats whose prefixes shadow each other are refused,
@@ -49,6 +55,9 @@ func NewScheme(c SchemeConfig) (*Scheme, error) {
 		return nil, fmt.Errorf("keyauth: %w", err)
 	}
 	if err := s.addTagKeys(c.TagKeys); err != nil {
+		return nil, fmt.Errorf("keyauth: %w", err)
+	}
+	if err := s.addImportKeys(c.ImportKeys); err != nil {
 		return nil, fmt.Errorf("keyauth: %w", err)
 	}
 	params, waiting, err := c.Hashing.settle()
@@ -81,7 +90,7 @@ func (s *Scheme) addFormats(formats []Format) error {
 	longestFirst := func(a, b shape) int { return len(b.prefix) - len(a.prefix) }
 	minted := slices.SortedStableFunc(slices.Values(s.issues), longestFirst)
 	slices.SortStableFunc(foreign, longestFirst)
-	s.shapes = append(minted, foreign...)
+	s.shapes = slices.Concat(minted, foreign)
 	s.pairs = slices.ContainsFunc(s.shapes, func(sh shape) bool { return sh.pair })
 	return nil
 }

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/alexedwards/argon2id"
-
 	"github.com/strikeplate/strikeplate"
 	"github.com/strikeplate/strikeplate/storage"
 )
@@ -82,12 +80,12 @@ func (a *Authenticator) proveAlone(ctx context.Context, c claim) (*proof, error)
 	if err != nil {
 		return nil, err
 	}
-	params, err := decodeHash(key.Hash)
+	stored, err := a.scheme.readHash(key.Hash)
 	if err != nil {
-		a.logger.Error("a key's stored hash is unusable; regenerate or revoke the key", "key", key.ID, "error", err)
+		a.logger.ErrorContext(ctx, "a key's stored hash is unusable; regenerate or revoke the key", "key", key.ID, "error", err)
 		return nil, unavailable(key.ID, err)
 	}
-	match, err := a.compare(ctx, c, key)
+	match, err := a.compare(ctx, c, key.ID, stored)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +93,7 @@ func (a *Authenticator) proveAlone(ctx context.Context, c claim) (*proof, error)
 		a.throttle.charge(c.lookup, c.client)
 		return nil, a.refusals.invalid
 	}
-	if a.scheme.outdated(params) {
+	if a.scheme.outdated(stored) {
 		a.rehash(key, c.secret)
 	}
 	_, age := a.clock()
@@ -129,7 +127,7 @@ func (a *Authenticator) lookUp(ctx context.Context, c claim) (storage.Key, error
 
 // compare waits for the slot and hashes. The throttle is asked again when the
 // turn comes: while this claim waited, others may have used up its failures.
-func (a *Authenticator) compare(ctx context.Context, c claim, key storage.Key) (bool, error) {
+func (a *Authenticator) compare(ctx context.Context, c claim, keyID string, stored storedHash) (bool, error) {
 	class, _ := a.throttle.judge(c.lookup, c.client)
 	ctx, cancel := context.WithTimeout(ctx, slotPatience)
 	defer cancel()
@@ -139,12 +137,12 @@ func (a *Authenticator) compare(ctx context.Context, c claim, key storage.Key) (
 	defer a.scheme.slot.release()
 	if _, wait := a.throttle.judge(c.lookup, c.client); wait > 0 {
 		a.throttle.refused.Add(1)
-		return false, tooManyFailures(key.ID, wait)
+		return false, tooManyFailures(keyID, wait)
 	}
 	a.scheme.slot.hashes.Add(1)
-	match, _, err := argon2id.CheckHash(c.secret, key.Hash)
+	match, err := stored.matches(c.secret)
 	if err != nil {
-		return false, unavailable(key.ID, err)
+		return false, unavailable(keyID, err)
 	}
 	return match, nil
 }
