@@ -41,11 +41,17 @@ func (s *Store) Undelivered(ctx context.Context, consumer string, limit int) ([]
 		case len(c.behind) == 0:
 			return nil, nil
 		default:
-			page, err := s.shares(ctx, consumer, c, limit)
-			if err != nil || len(page) > 0 {
-				return page, err
+			page, gone, err := s.shares(ctx, c.behind, limit)
+			if err != nil {
+				return nil, err
 			}
-			// All that these organisations had was trimmed, and is noted now.
+			if len(gone) == 0 {
+				return page, s.served(ctx, consumer, c.behind)
+			}
+			if err := s.skip(ctx, consumer, gone); err != nil {
+				return nil, err
+			}
+			// Their shares are the others' now.
 		}
 	}
 }
@@ -118,39 +124,53 @@ func (s *Store) fill(ctx context.Context, name, after string) error {
 	})
 }
 
-// shares reads each organisation's share.
-func (s *Store) shares(ctx context.Context, name string, c consumer, limit int) ([]storage.Entry, error) {
-	waiting := make([]int64, len(c.behind))
-	organisations, acknowledged := make([]string, len(c.behind)), make([]int64, len(c.behind))
-	for i, d := range c.behind {
+// shares reads each organisation's share. gone are those of which nothing is
+// left to deliver: all entries that were counted were committed, so they have
+// been removed since.
+func (s *Store) shares(ctx context.Context, behind []delivery, limit int) (page []storage.Entry, gone []delivery, err error) {
+	waiting := make([]int64, len(behind))
+	organisations, acknowledged := make([]string, len(behind)), make([]int64, len(behind))
+	for i, d := range behind {
 		waiting[i] = d.entries - d.acknowledged
 		organisations[i], acknowledged[i] = d.organisation, d.acknowledged
 	}
 	rows, err := s.pool.Query(ctx, s.sql.undelivered, organisations, acknowledged, storage.Shares(waiting, limit))
 	if err != nil {
-		return nil, failed("read undelivered entries", err)
+		return nil, nil, failed("read undelivered entries", err)
 	}
-	page, err := pgx.CollectRows(rows, scanEntry)
-	if err != nil {
-		return nil, failed("read undelivered entries", err)
+	if page, err = pgx.CollectRows(rows, scanEntry); err != nil {
+		return nil, nil, failed("read undelivered entries", err)
 	}
 	found := make(map[string]bool)
 	for _, e := range page {
 		found[e.Organisation] = true
 	}
-	for _, d := range c.behind {
+	for _, d := range behind {
 		if !found[d.organisation] {
-			// All entries that were counted were committed, so these are gone.
-			if err := s.Acknowledge(ctx, name, d.organisation, d.entries); err != nil {
-				return nil, err
-			}
+			gone = append(gone, d)
 		}
 	}
-	err = s.inTransaction(ctx, "remember who was served", func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, s.sql.served, name, organisations[len(organisations)-1])
+	return page, gone, nil
+}
+
+// skip acknowledges what was counted, and is gone.
+func (s *Store) skip(ctx context.Context, name string, gone []delivery) error {
+	organisations, entries := make([]string, len(gone)), make([]int64, len(gone))
+	for i, d := range gone {
+		organisations[i], entries[i] = d.organisation, d.entries
+	}
+	return s.inTransaction(ctx, "skip what was trimmed", func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, s.sql.skip, name, organisations, entries)
 		return err
 	})
-	return page, err
+}
+
+// served remembers where the next page begins.
+func (s *Store) served(ctx context.Context, name string, behind []delivery) error {
+	return s.inTransaction(ctx, "remember who was served", func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, s.sql.served, name, behind[len(behind)-1].organisation)
+		return err
+	})
 }
 
 // Acknowledge implements storage.Operator.

@@ -17,7 +17,7 @@ type statements struct {
 	// operator.go
 	organisations, trim, forget, counted, eraseKeys, eraseUsers, eraseAccount, eraseDeliveries, eraseAudit string
 	// delivery.go
-	consumer, behind, shortWait, stopCounting, register, known, fill, undelivered, served, acknowledge string
+	consumer, behind, shortWait, stopCounting, register, known, fill, undelivered, skip, served, acknowledge string
 }
 
 const keyColumns = `id, lookup, lineage, organisation, name, last4, format, environment, access, scopes,
@@ -138,6 +138,13 @@ func (all *statements) renderOperator(sql func(string) string) {
 		CROSS JOIN LATERAL (SELECT ` + entryColumns + ` FROM strikeplate_audit
 			WHERE organisation = behind.organisation AND position > behind.acknowledged
 			ORDER BY position LIMIT behind.share) AS a ORDER BY behind.turn, a.position`)
+	// Locked in the order in which mutations lock.
+	all.skip = sql(`WITH gone AS (SELECT d.organisation, g.entries
+			FROM unnest($2::text[], $3::bigint[]) AS g (organisation, entries)
+			JOIN strikeplate_deliveries d ON d.organisation = g.organisation AND d.consumer = $1::text
+			ORDER BY d.organisation FOR UPDATE OF d)
+		UPDATE strikeplate_deliveries d SET acknowledged = gone.entries FROM gone
+		WHERE d.organisation = gone.organisation AND d.consumer = $1::text AND d.acknowledged < gone.entries`)
 	all.served = sql(`UPDATE strikeplate_consumers SET served = $2 WHERE consumer = $1 AND served <> $2`)
 	all.acknowledge = sql(`INSERT INTO strikeplate_deliveries AS d (organisation, consumer, acknowledged, entries)
 		SELECT o.organisation, c.consumer, least($3::bigint, o.entries), o.entries
