@@ -1,6 +1,7 @@
 package manage_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"github.com/strikeplate/strikeplate/keyauth"
 	"github.com/strikeplate/strikeplate/keyauth/manage"
 	"github.com/strikeplate/strikeplate/storage"
+	"github.com/strikeplate/strikeplate/storage/memory"
 )
 
 // TestRandomLives drives two instances over one store with random operations,
@@ -34,25 +37,69 @@ func TestRandomLives(t *testing.T) {
 	}
 	t.Logf("STRIKEPLATE_SEED=%d", seed)
 	each(t, func(t *testing.T, here, there store) {
-		lives, steps := 2, 80
+		lives, steps := 2, 60
 		if here == there { // in memory
-			lives, steps = 4, 200
+			lives, steps = 3, 150
 		}
 		p := newPlace(t, here)
 		for i := range lives {
 			l := newLives(t, p, there, rand.New(rand.NewPCG(seed, uint64(i))))
-			for step := range steps {
-				l.step()
-				if err := l.check(); err != nil {
-					t.Fatalf("life %d, step %d (%v): %v", i, step, l.last, err)
-				}
-			}
-			if err := l.replay(); err != nil {
+			if err := l.run(steps); err != nil {
 				t.Fatalf("life %d: %v", i, err)
 			}
 			t.Logf("life %d: %v", i, l.counts)
 		}
 	})
+}
+
+// The same drives catch stores that don't keep their promises.
+func TestRandomLivesCatch(t *testing.T) {
+	for fault, change := range map[string]func(*storage.Mutation){
+		"the successor's entry is lost": func(m *storage.Mutation) { m.Audit = m.Audit[:1] },
+		"revocations are lost": func(m *storage.Mutation) {
+			for i := range m.Put {
+				m.Put[i].Revoked = time.Time{}
+			}
+		},
+		"ends are lost": func(m *storage.Mutation) {
+			for i := range m.Put {
+				m.Put[i].Expires = time.Time{}
+			}
+		},
+		"sealed secrets stay": func(m *storage.Mutation) {
+			for i := range m.Put {
+				m.Put[i].Sealed = []byte("sealed")
+			}
+		},
+		"names are logged wrongly": func(m *storage.Mutation) {
+			m.Audit[0].After = []byte(strings.Replace(string(m.Audit[0].After), "name", "eman", 1))
+		},
+	} {
+		t.Run(strings.ReplaceAll(fault, " ", "_"), func(t *testing.T) {
+			s := &faulty{closing(t, memory.New()), change}
+			p := newPlace(t, s)
+			caught := 0
+			for i := range uint64(5) {
+				if l := newLives(t, p, s, rand.New(rand.NewPCG(1, i))); l.run(100) != nil {
+					caught++
+				}
+			}
+			if caught < 5 {
+				t.Errorf("caught in %d of 5 lives", caught)
+			}
+		})
+	}
+}
+
+// faulty changes what is committed.
+type faulty struct {
+	store
+	change func(*storage.Mutation)
+}
+
+func (f *faulty) Commit(ctx context.Context, m storage.Mutation) error {
+	f.change(&m)
+	return f.store.Commit(ctx, m)
 }
 
 const slotsOfLives = 6
@@ -109,6 +156,17 @@ func (plain) Encrypt(text, data []byte) ([]byte, error) {
 	return append(slices.Clone(text), data...), nil
 }
 func (plain) Decrypt(text, data []byte) ([]byte, error) { return text[:len(text)-len(data)], nil }
+
+// run returns what went wrong in so many steps, and in the log of them all.
+func (l *lives) run(steps int) error {
+	for step := range steps {
+		l.step()
+		if err := l.check(); err != nil {
+			return fmt.Errorf("step %d (%v): %w", step, l.last, err)
+		}
+	}
+	return l.replay()
+}
 
 // step does one to three operations at the same time, after which the clock may
 // go on.
@@ -346,11 +404,11 @@ func permanentFields(k storage.Key) []any {
 }
 
 // checkAccepted presents each secret that the key ever had to both instances.
-// Of old ones only the last two, so that a long life stays cheap.
+// Of old ones only the last, so that a long life stays cheap.
 func (l *lives) checkAccepted(known *life, k storage.Key, now time.Time) error {
 	versions := slices.Sorted(maps.Keys(known.secrets))
 	good := k.Status(now) == storage.Active && l.inGoodStanding(k.Owner)
-	for i, version := range versions[max(0, len(versions)-3):] {
+	for i, version := range versions[max(0, len(versions)-2):] {
 		newest := version == slices.Max(versions)
 		for instance, auth := range l.auths {
 			_, err := auth.Verify(l.ctx, known.secrets[version], netip.MustParseAddr("192.0.2.7"))
