@@ -55,7 +55,7 @@ func (s *slot) acquire(ctx context.Context, c class) error {
 	if c != minting {
 		if s.waiting >= s.most && !s.displace(c) {
 			s.mu.Unlock()
-			s.shed.Add(1)
+			s.shedding(c)
 			return errBusy
 		}
 		s.waiting++
@@ -79,12 +79,19 @@ func (s *slot) displace(c class) bool {
 			last := q[len(q)-1]
 			s.queues[worst] = q[:len(q)-1]
 			s.waiting--
-			s.shed.Add(1)
+			s.shedding(worst)
 			last.turn <- errBusy
 			return true
 		}
 	}
 	return false
+}
+
+// shedding counts refused verifications. Background work comes again by itself.
+func (s *slot) shedding(c class) {
+	if c != background {
+		s.shed.Add(1)
+	}
 }
 
 // leave takes w out of the queue. If its turn came meanwhile, it is passed on.
