@@ -12,9 +12,8 @@ const Many = many
 
 // SetPatience replaces how long cases wait, until the test ends.
 func SetPatience(t *testing.T, d time.Duration) {
-	old := patience
-	patience = d
-	t.Cleanup(func() { patience = old })
+	old := patienceNow.Swap(int64(d))
+	t.Cleanup(func() { patienceNow.Store(old) })
 }
 
 // KeyCase runs the named case of RunKeys.

@@ -198,11 +198,11 @@ func slowSink(t testing.TB, s Store) {
 	}()
 	select {
 	case <-blocked:
-	case <-time.After(patience):
+	case <-time.After(patience()):
 		t.Fatal("no watcher was told")
 	}
 	// Fresh may wait for the slow sink, so its absence is no failure.
-	enough, cancel := context.WithTimeout(context.Background(), min(patience, 1500*time.Millisecond))
+	enough, cancel := context.WithTimeout(context.Background(), min(patience(), 1500*time.Millisecond))
 	defer cancel()
 	for _, w := range watches {
 		w.awaitOr(enough, func() bool { return w.asOf.After(*since.Load()) })
@@ -264,7 +264,7 @@ func sinkReads(t testing.TB, s Store) {
 	w := newWatch()
 	var failed atomic.Value
 	w.onChanged = func(c subject, _ int64) {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), patience())
 		defer cancel()
 		_, err := s.KeyByLookup(ctx, "lookup-"+c.id)
 		_, _, err2 := s.ListKeys(ctx, storage.Query{Organisation: c.organisation, Now: noon})

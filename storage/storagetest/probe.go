@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,8 +17,13 @@ import (
 	"github.com/strikeplate/strikeplate/storage"
 )
 
-// patience bounds every wait for something that a sound store does soon.
-var patience = 20 * time.Second
+// patience bounds every wait for something that a sound store does soon. It is
+// read by goroutines that a broken store may leave behind, so it is atomic.
+func patience() time.Duration { return time.Duration(patienceNow.Load()) }
+
+var patienceNow atomic.Int64
+
+func init() { patienceNow.Store(int64(20 * time.Second)) }
 
 // noon is the cases' present.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -287,7 +293,7 @@ func promptly(t testing.TB, what string, f func()) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(patience):
-		t.Fatalf("%s: no answer after %v", what, patience)
+	case <-time.After(patience()):
+		t.Fatalf("%s: no answer after %v", what, patience())
 	}
 }

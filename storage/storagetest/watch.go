@@ -57,8 +57,8 @@ func startWatch(t testing.TB, f storage.Feed, w *watch) *watch {
 		select {
 		case err := <-returned:
 			return err
-		case <-time.After(patience):
-			t.Errorf("Watch still runs %v after its context ended", patience)
+		case <-time.After(patience()):
+			t.Errorf("Watch still runs %v after its context ended", patience())
 			return nil
 		}
 	})
@@ -77,10 +77,10 @@ func startWatch(t testing.TB, f storage.Feed, w *watch) *watch {
 // await waits until f, called with the lock held, is true.
 func (w *watch) await(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	limit, cancel := context.WithTimeout(context.Background(), patience)
+	limit, cancel := context.WithTimeout(context.Background(), patience())
 	defer cancel()
 	if !w.awaitOr(limit, f) {
-		t.Fatalf("waited %v for %s", patience, what)
+		t.Fatalf("waited %v for %s", patience(), what)
 	}
 }
 
