@@ -22,14 +22,16 @@
 // A change reaches the watchers of the value that it was made through before
 // Commit returns, and those of other processes within [Config.Poll]. The table
 // of changes keeps the last 10,000; a watcher that fell further behind is told
-// Lost. The audit log is kept for ever: deleting old entries is the operator's.
+// Lost. The audit log is kept for ever, unless the operator trims it
+// ([Store.TrimAudit]).
 //
 // # Security notes
 //
 // Triggers refuse a change of a permanent field or of a revoked key, so another
 // program on the same file cannot undo a revocation by accident. Whoever may
 // write the file can drop the triggers: its permissions are the boundary, and a
-// new file is readable and writable by its owner alone.
+// new file is readable and writable by its owner alone. What was deleted may stay
+// in the file's free pages until they are used again, or until VACUUM.
 package sqlite
 
 import (
@@ -63,8 +65,9 @@ type Config struct {
 	SkipMigrations bool
 }
 
-// Store implements [storage.Keys], [storage.Audit], [storage.EditableDirectory]
-// and [storage.Feed]. It is safe for concurrent use. Make one with [Open].
+// Store implements [storage.Keys], [storage.Audit], [storage.EditableDirectory],
+// [storage.Feed] and [storage.Operator]. It is safe for concurrent use. Make one
+// with [Open].
 type Store struct {
 	config Config
 	writer *sql.DB // one connection: writes queue here instead of at the file's lock

@@ -177,6 +177,8 @@ func TestTriggers(t *testing.T) {
 		"UPDATE strikeplate_keys SET created = 0, version = 9 WHERE id = 'k2'",
 		"UPDATE strikeplate_keys SET name = 'x' WHERE id = 'k2'", // without a new version
 		"UPDATE strikeplate_audit SET actor_user = 'nobody'",
+		"UPDATE strikeplate_audit SET actor_client = '192.0.2.1'",
+		"UPDATE strikeplate_audit SET actor_client = '', target = 'x'",
 	} {
 		if _, err := db.Exec(statement); err == nil || !strings.Contains(err.Error(), "strikeplate: ") {
 			t.Errorf("%s: %v", statement, err)

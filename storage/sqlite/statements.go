@@ -12,6 +12,19 @@ type statements struct {
 	byLookup, byID, list, entries, lastPosition, account, user *sql.Stmt
 	// Within a transaction of the writer.
 	current, holder, insert, update, active, audit, putAccount, putUser *sql.Stmt
+
+	// For the operator: on the pool of readers, then within a transaction.
+	organisations, consumer, behindAfter, behindUpTo                     *sql.Stmt
+	trim, forget, newestPosition, eraseKeys, eraseUsers, eraseAccount    *sql.Stmt
+	eraseDeliveries, eraseAudit                                          *sql.Stmt
+	register, known, filled, logsAfter, await, fill, acknowledge, served *sql.Stmt
+}
+
+// statement is a text to prepare on one of the pools.
+type statement struct {
+	to   **sql.Stmt
+	on   *sql.DB
+	text string
 }
 
 const keyColumns = `id, lookup, lineage, organisation, name, last4, format, environment, access, scopes, owner, creator,
@@ -19,11 +32,18 @@ const keyColumns = `id, lookup, lineage, organisation, name, last4, format, envi
 
 func prepare(ctx context.Context, s *Store) (statements, error) {
 	var all statements
-	for _, p := range []struct {
-		to   **sql.Stmt
-		on   *sql.DB
-		text string
-	}{
+	for _, p := range append(all.ofTenants(s), all.ofOperator(s)...) {
+		stmt, err := p.on.PrepareContext(ctx, withPrefix(p.text, s.config.Prefix))
+		if err != nil {
+			return all, err
+		}
+		*p.to = stmt
+	}
+	return all, nil
+}
+
+func (all *statements) ofTenants(s *Store) []statement {
+	return []statement{
 		{&all.byLookup, s.reader, `SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE lookup = ?`},
 		{&all.byID, s.reader, `SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE id = ? AND organisation = ?`},
 		// ?2, ?3: the last key of the page before. ?4: judged at. ?5, ?6, ?7: which states.
@@ -54,12 +74,55 @@ func prepare(ctx context.Context, s *Store) (statements, error) {
 		{&all.putUser, s.writer, `INSERT INTO strikeplate_users (id, organisation, name, role, active, scopes) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (id) DO UPDATE SET name = excluded.name, role = excluded.role, active = excluded.active,
 			scopes = excluded.scopes WHERE organisation = excluded.organisation`},
-	} {
-		stmt, err := p.on.PrepareContext(ctx, withPrefix(p.text, s.config.Prefix)) //nolint:sqlclosecheck // closed with the store
-		if err != nil {
-			return all, err
-		}
-		*p.to = stmt
 	}
-	return all, nil
+}
+
+func (all *statements) ofOperator(s *Store) []statement {
+	// The next organisation by each index. min and max of SQLite are NULL if one
+	// argument is.
+	next := func(after string) string {
+		key := `(SELECT organisation FROM strikeplate_keys WHERE organisation > ` + after + ` ORDER BY organisation LIMIT 1)`
+		entry := `(SELECT organisation FROM strikeplate_audit WHERE organisation > ` + after + ` ORDER BY organisation LIMIT 1)`
+		return `coalesce(min(` + key + `, ` + entry + `), ` + key + `, ` + entry + `)`
+	}
+	behind := `SELECT organisation, acknowledged, newest FROM strikeplate_deliveries
+		WHERE consumer = ?1 AND acknowledged < newest AND organisation `
+	return []statement{
+		{&all.organisations, s.reader, `WITH RECURSIVE present (name) AS (SELECT ` + next("?1") + `
+			UNION ALL SELECT ` + next("present.name") + ` FROM present WHERE name IS NOT NULL)
+			SELECT name FROM present WHERE name IS NOT NULL LIMIT ?2`},
+		{&all.consumer, s.reader, `SELECT served, filled FROM strikeplate_consumers WHERE consumer = ?`},
+		{&all.behindAfter, s.reader, behind + `> ?2 ORDER BY organisation LIMIT ?3`},
+		{&all.behindUpTo, s.reader, behind + `<= ?2 ORDER BY organisation LIMIT ?3`},
+
+		{&all.trim, s.writer, `DELETE FROM strikeplate_audit WHERE position IN (
+			SELECT position FROM strikeplate_audit WHERE at < ? ORDER BY at, position LIMIT ?)`},
+		{&all.forget, s.writer, `UPDATE strikeplate_audit SET actor_client = '' WHERE position IN (
+			SELECT position FROM strikeplate_audit WHERE at < ? AND actor_client <> '' ORDER BY at, position LIMIT ?)`},
+		{&all.newestPosition, s.writer, `SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'strikeplate_audit'`},
+		{&all.eraseKeys, s.writer, `DELETE FROM strikeplate_keys WHERE organisation = ? RETURNING id`},
+		{&all.eraseUsers, s.writer, `DELETE FROM strikeplate_users WHERE organisation = ? RETURNING id`},
+		{&all.eraseAccount, s.writer, `DELETE FROM strikeplate_accounts WHERE organisation = ?`},
+		{&all.eraseDeliveries, s.writer, `DELETE FROM strikeplate_deliveries WHERE organisation = ?`},
+		{&all.eraseAudit, s.writer, `DELETE FROM strikeplate_audit WHERE position IN (
+			SELECT position FROM strikeplate_audit WHERE organisation = ? AND position <= ? ORDER BY position LIMIT ?)`},
+
+		{&all.register, s.writer, `INSERT INTO strikeplate_consumers (consumer) SELECT ?1
+			WHERE (SELECT count(*) FROM strikeplate_consumers) < ?2 ON CONFLICT DO NOTHING`},
+		{&all.known, s.writer, `SELECT EXISTS (SELECT 1 FROM strikeplate_consumers WHERE consumer = ?)`},
+		{&all.filled, s.writer, `SELECT filled FROM strikeplate_consumers WHERE consumer = ?`},
+		{&all.logsAfter, s.writer, `WITH RECURSIVE present (name) AS (
+			SELECT (SELECT organisation FROM strikeplate_audit WHERE organisation > ?1 ORDER BY organisation LIMIT 1)
+			UNION ALL
+			SELECT (SELECT organisation FROM strikeplate_audit WHERE organisation > present.name ORDER BY organisation LIMIT 1)
+			FROM present WHERE name IS NOT NULL)
+			SELECT name FROM present WHERE name IS NOT NULL LIMIT ?2`},
+		{&all.await, s.writer, `INSERT INTO strikeplate_deliveries (organisation, consumer, acknowledged, newest)
+			SELECT organisation, ?2, 0, position FROM strikeplate_audit WHERE organisation = ?1
+			ORDER BY position DESC LIMIT 1 ON CONFLICT DO NOTHING`},
+		{&all.fill, s.writer, `UPDATE strikeplate_consumers SET filled = ?2 WHERE consumer = ?1`},
+		{&all.acknowledge, s.writer, `UPDATE strikeplate_deliveries SET acknowledged = min(?3, newest)
+			WHERE consumer = ?1 AND organisation = ?2 AND acknowledged < min(?3, newest)`},
+		{&all.served, s.writer, `UPDATE strikeplate_consumers SET served = ?2 WHERE consumer = ?1 AND served <> ?2`},
+	}
 }
