@@ -31,27 +31,24 @@ func (s *Store) Undelivered(ctx context.Context, consumer string, limit int) ([]
 		case err != nil:
 			return nil, err
 		case !c.known:
-			if err := s.register(ctx, consumer); err != nil {
-				return nil, err
-			}
+			err = s.register(ctx, consumer)
 		case len(c.behind) < limit && c.filled != nil:
-			if err := s.fill(ctx, consumer, *c.filled); err != nil {
-				return nil, err
-			}
+			err = s.fill(ctx, consumer, *c.filled)
 		case len(c.behind) == 0:
 			return nil, nil
 		default:
-			page, gone, err := s.shares(ctx, c.behind, limit)
-			if err != nil {
-				return nil, err
-			}
-			if len(gone) == 0 {
+			var page []storage.Entry
+			var gone []delivery
+			page, gone, err = s.shares(ctx, c.behind, limit)
+			if err == nil && len(gone) == 0 {
 				return page, s.served(ctx, consumer, c.behind)
 			}
-			if err := s.skip(ctx, consumer, gone); err != nil {
-				return nil, err
+			if err == nil { // what would be theirs is the others' now
+				err = s.skip(ctx, consumer, gone)
 			}
-			// Their shares are the others' now.
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 }

@@ -125,12 +125,37 @@ func (s *Store) eraseRecords(ctx context.Context, tx pgx.Tx, organisation string
 // follows a lock must see what its last holder did.
 func (s *Store) inTransaction(ctx context.Context, doing string, f func(pgx.Tx) error) error {
 	for attempt := 1; ; attempt++ {
-		err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite}, f)
-		if err == nil || !givenUp(err) || attempt == attempts {
+		known, err := s.tryOnce(ctx, f)
+		switch {
+		case err == nil:
+			return nil
+		case !known:
+			return failed(doing+", outcome unknown", err)
+		case !givenUp(err) || attempt == attempts:
 			return failed(doing, err)
 		}
 		if err := pause(ctx, time.Duration(attempt)*10*time.Millisecond); err != nil {
 			return failed(doing, err)
 		}
 	}
+}
+
+// tryOnce makes one transaction. known is false where nobody can tell whether it
+// was committed.
+func (s *Store) tryOnce(ctx context.Context, f func(pgx.Tx) error) (known bool, err error) {
+	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite})
+	if err != nil {
+		return true, err
+	}
+	// A round trip of its own, so that the connection survives a ctx that ended.
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
+		defer cancel()
+		_ = tx.Rollback(ctx)
+	}()
+	if err := f(tx); err != nil {
+		return true, err
+	}
+	err = tx.Commit(ctx)
+	return err == nil || rolledBack(err), err
 }

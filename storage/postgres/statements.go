@@ -78,6 +78,7 @@ func rendered(schema, prefix string) statements {
 			WHERE u.organisation = excluded.organisation`),
 	}
 	all.renderOperator(sql)
+	all.renderDelivery(sql)
 	return all
 }
 
@@ -106,7 +107,9 @@ func (all *statements) renderOperator(sql func(string) string) {
 	all.eraseAudit = sql(`DELETE FROM strikeplate_audit WHERE organisation = $1 AND position = ANY(ARRAY(
 		SELECT position FROM strikeplate_audit WHERE organisation = $1 AND position <= $2::bigint
 		ORDER BY position LIMIT $3::integer))`)
+}
 
+func (all *statements) renderDelivery(sql func(string) string) {
 	all.consumer = sql(`SELECT filled FROM strikeplate_consumers WHERE consumer = $1`)
 	// Round and round: those behind the organisation that was served last, then
 	// those up to it.

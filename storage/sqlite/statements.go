@@ -27,17 +27,20 @@ type statement struct {
 	text string
 }
 
+func (p statement) prepare(ctx context.Context, prefix string) (*sql.Stmt, error) {
+	return p.on.PrepareContext(ctx, withPrefix(p.text, prefix))
+}
+
 const keyColumns = `id, lookup, lineage, organisation, name, last4, format, environment, access, scopes, owner, creator,
 	allow, metadata, hash, sealed, secret_version, version, created, expires, revoked, revoked_because`
 
 func prepare(ctx context.Context, s *Store) (statements, error) {
 	var all statements
 	for _, p := range append(all.ofTenants(s), all.ofOperator(s)...) {
-		stmt, err := p.on.PrepareContext(ctx, withPrefix(p.text, s.config.Prefix))
-		if err != nil {
+		var err error
+		if *p.to, err = p.prepare(ctx, s.config.Prefix); err != nil { //nolint:sqlclosecheck // closed with its pool
 			return all, err
 		}
-		*p.to = stmt
 	}
 	return all, nil
 }
