@@ -69,7 +69,8 @@ func (s *Scheme) StoredHash(h ForeignHash) (string, error) {
 	read, err := s.readHash(text)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%w: %w", ErrForeignHash, err)
+		reason := strings.ReplaceAll(err.Error(), "\n", ": ")
+		return "", fmt.Errorf("%w: %s", ErrForeignHash, strings.TrimPrefix(reason, errHash.Error()+": "))
 	case read.params != nil && uint64(read.params.Memory)*uint64(read.params.Iterations) > maxImportCost:
 		return "", fmt.Errorf("%w: it takes too long to verify", ErrForeignHash)
 	}
@@ -93,10 +94,11 @@ func (h ForeignHash) stored() (string, error) {
 		}
 		return h.Text, nil
 	case Bcrypt:
-		if !strings.HasPrefix(h.Text, "$2") {
+		text := canonicalBcrypt(h.Text)
+		if !strings.HasPrefix(text, "$2") {
 			return "", errors.New("not the text of a bcrypt hash")
 		}
-		return canonicalBcrypt(h.Text), nil
+		return text, nil
 	case SHA256, HMACSHA256:
 		digest, err := decodeDigest(h.Text)
 		if err != nil {
