@@ -60,7 +60,7 @@ func (s *Store) PutAccount(ctx context.Context, a storage.Account) error {
 		return err
 	})
 	if err == nil || errors.Is(err, errUnknown) {
-		s.watchers.changed(storage.AccountChanged, a.Organisation, a.Organisation, 0)
+		s.watchers.Changed(storage.AccountChanged, a.Organisation, a.Organisation, 0)
 	}
 	return err
 }
@@ -91,7 +91,7 @@ func (s *Store) PutUser(ctx context.Context, u storage.User) error {
 		return nil
 	})
 	if err == nil || errors.Is(err, errUnknown) {
-		s.watchers.changed(storage.UserChanged, u.Organisation, u.ID, 0)
+		s.watchers.Changed(storage.UserChanged, u.Organisation, u.ID, 0)
 	}
 	return err
 }

@@ -15,14 +15,11 @@ var errBegins = errors.New("sqlite: the watch begins here")
 // Watch implements [storage.Feed]. Changes made through this value are told
 // once more by the poll that finds them.
 func (s *Store) Watch(ctx context.Context, sink storage.Sink) error {
-	leave, ok := s.watchers.join(sink, &s.watching)
+	watching, leave, ok := s.watchers.Join(ctx, sink)
 	if !ok {
 		return errClosed
 	}
 	defer leave()
-	watching, stop := context.WithCancel(ctx)
-	defer stop()
-	defer context.AfterFunc(s.life, stop)()
 
 	tick := time.NewTicker(s.config.Poll)
 	defer tick.Stop()
@@ -32,7 +29,7 @@ func (s *Store) Watch(ctx context.Context, sink storage.Sink) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case s.life.Err() != nil:
+		case watching.Err() != nil:
 			return errClosed
 		}
 		cause = fmt.Errorf("sqlite: watch: %w", err)

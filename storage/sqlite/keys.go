@@ -100,7 +100,7 @@ func (s *Store) Commit(ctx context.Context, m storage.Mutation) error {
 			if err != nil {
 				version = 0
 			}
-			s.watchers.changed(storage.KeyChanged, k.Organisation, k.ID, version)
+			s.watchers.Changed(storage.KeyChanged, k.Organisation, k.ID, version)
 		}
 	}
 	return err

@@ -43,11 +43,12 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	driver "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
+
+	"github.com/strikeplate/strikeplate/internal/watchers"
 )
 
 // Config says where the records are. Only Path is required.
@@ -77,8 +78,7 @@ type Store struct {
 
 	life     context.Context // ends with Close
 	end      context.CancelFunc
-	watchers watchers
-	watching sync.WaitGroup
+	watchers watchers.Hub
 }
 
 const (
@@ -195,18 +195,10 @@ func isBusy(err error) bool {
 // Close ends all watches and closes the file, once calls under way are done.
 // It waits for watches no longer than ctx allows.
 func (s *Store) Close(ctx context.Context) error {
-	s.watchers.close()
 	s.end()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		s.watching.Wait()
-	}()
 	var errs []error
-	select {
-	case <-ended:
-	case <-ctx.Done():
-		errs = append(errs, fmt.Errorf("sqlite: close: watches still run: %w", ctx.Err()))
+	if err := s.watchers.Close(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("sqlite: close: watches still run: %w", err))
 	}
 	// The writer is the last: closing it folds the write-ahead log into the file.
 	for _, db := range []*sql.DB{s.polls, s.reader, s.writer} {

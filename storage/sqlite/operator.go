@@ -93,12 +93,12 @@ func (s *Store) EraseOrganisation(ctx context.Context, organisation string) erro
 	})
 	if err == nil || errors.Is(err, errUnknown) {
 		for _, id := range e.keys {
-			s.watchers.changed(storage.KeyChanged, organisation, id, 0)
+			s.watchers.Changed(storage.KeyChanged, organisation, id, 0)
 		}
 		for _, id := range e.users {
-			s.watchers.changed(storage.UserChanged, organisation, id, 0)
+			s.watchers.Changed(storage.UserChanged, organisation, id, 0)
 		}
-		s.watchers.changed(storage.AccountChanged, organisation, organisation, 0)
+		s.watchers.Changed(storage.AccountChanged, organisation, organisation, 0)
 	}
 	if err != nil {
 		return err

@@ -127,26 +127,32 @@ func TestPlans(t *testing.T) {
 		{`DELETE FROM strikeplate_users WHERE organisation = ?`, "strikeplate_users_organisation"},
 		{`DELETE FROM strikeplate_keys WHERE organisation = ?`, "strikeplate_keys_newest"},
 	} {
-		rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+q.query, "", "", 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var plan []string
-		for rows.Next() {
-			var id, parent, unused int
-			var step string
-			if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
-				t.Fatal(err)
-			}
-			plan = append(plan, step)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			t.Fatal(err)
-		}
-		if text := strings.Join(plan, "\n"); !strings.Contains(text, q.index) || strings.Contains(text, "TEMP B-TREE") {
+		if text := plan(t, db, q.query); !strings.Contains(text, q.index) || strings.Contains(text, "TEMP B-TREE") {
 			t.Errorf("not by %s:\n%s", q.index, text)
 		}
 	}
+}
+
+func plan(t testing.TB, db *sql.DB, query string) string {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, "", "", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var text strings.Builder
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			t.Fatal(err)
+		}
+		text.WriteString(step + "\n")
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
 }
 
 // BenchmarkUndelivered: 100,000 organisations, and no news; then one entry of

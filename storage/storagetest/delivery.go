@@ -42,6 +42,9 @@ func deliveryContinues(t testing.TB, s Operated) {
 			for page := u.undelivered(consumer, 3); len(page) > 0; page = u.undelivered(consumer, 3) {
 				got = append(got, page...)
 				u.acknowledge(consumer, page...)
+				if len(got) > len(want) {
+					t.Fatalf("%s was given %d of %d entries, and more", consumer, len(got), len(want))
+				}
 			}
 			if consumer == "export" {
 				wantEntries(t, "delivered since the last time", got, want[len(want)-8:])
