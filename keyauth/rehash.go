@@ -18,7 +18,7 @@ func (a *Authenticator) rehash(key storage.Key, secret string) {
 		ctx, cancel := context.WithTimeout(a.closing, storePatience+slotPatience)
 		defer cancel()
 		if err := a.rehashNow(ctx, key, secret); err != nil && !errors.Is(err, errBusy) &&
-			!errors.Is(err, storage.ErrConflict) && !errors.Is(err, storage.ErrRevoked) && ctx.Err() == nil {
+			!errors.Is(err, storage.ErrConflict) && !errors.Is(err, storage.ErrRevoked) && !errors.Is(err, storage.ErrNotFound) && ctx.Err() == nil {
 			a.logger.Warn("a key could not be re-hashed", "key", key.ID, "error", err)
 		}
 	})

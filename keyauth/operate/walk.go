@@ -29,7 +29,7 @@ func readPlace(text string) (place, error) {
 		return place{}, errPlace
 	}
 	organisation, cursor, found := strings.Cut(string(raw), "\x00")
-	if text != "" && (!found || organisation == "") {
+	if text != "" && (!found || organisation == "" || !storage.ValidText(organisation) || !storage.ValidText(cursor)) {
 		return place{}, errPlace
 	}
 	return place{organisation, cursor}, nil
