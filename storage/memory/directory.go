@@ -62,14 +62,14 @@ func (s *Store) PutAccount(ctx context.Context, a storage.Account) error {
 		return fmt.Errorf("memory: settings of %q: %w", a.Organisation, err)
 	}
 	a.Settings = nil
-	defer s.watchers.begin()()
+	defer s.writes.begin()()
 	unlock, err := s.writing(ctx)
 	if err != nil {
 		return err
 	}
 	s.accounts[a.Organisation] = account{a, settings}
 	unlock()
-	s.watchers.changed(storage.AccountChanged, a.Organisation, a.Organisation, 0)
+	s.watchers.Changed(storage.AccountChanged, a.Organisation, a.Organisation, 0)
 	return nil
 }
 
@@ -80,11 +80,11 @@ func (s *Store) PutUser(ctx context.Context, u storage.User) error {
 			return errText
 		}
 	}
-	defer s.watchers.begin()()
+	defer s.writes.begin()()
 	if err := s.writeUser(ctx, u); err != nil {
 		return err
 	}
-	s.watchers.changed(storage.UserChanged, u.Organisation, u.ID, 0)
+	s.watchers.Changed(storage.UserChanged, u.Organisation, u.ID, 0)
 	return nil
 }
 

@@ -81,13 +81,13 @@ func (s *Store) Commit(ctx context.Context, m storage.Mutation) error {
 	if err := m.Check(); err != nil {
 		return err
 	}
-	defer s.watchers.begin()()
+	defer s.writes.begin()()
 	written, err := s.apply(ctx, m)
 	if err != nil {
 		return err
 	}
 	for _, k := range written {
-		s.watchers.changed(storage.KeyChanged, k.Organisation, k.ID, k.Version)
+		s.watchers.Changed(storage.KeyChanged, k.Organisation, k.ID, k.Version)
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/strikeplate/strikeplate/internal/watchers"
 	"github.com/strikeplate/strikeplate/storage"
 )
 
@@ -43,7 +44,8 @@ type Store struct {
 	consumers     map[string]*consumer
 	closed        bool
 
-	watchers watchers
+	writes   writes
+	watchers watchers.Hub
 }
 
 // organisation holds what is listed per organisation.
@@ -67,13 +69,13 @@ func New() *Store {
 
 var errClosed = errors.New("memory: store is closed")
 
-// Close refuses all further calls; calls under way finish, watches at their next
-// heartbeat. It never fails.
-func (s *Store) Close(context.Context) error {
+// Close refuses all further calls, ends every watch, and waits for those until
+// ctx ends; other calls under way finish.
+func (s *Store) Close(ctx context.Context) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.closed = true
-	return nil
+	s.mu.Unlock()
+	return s.watchers.Close(ctx)
 }
 
 // Ready returns nil until the store is closed.

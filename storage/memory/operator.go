@@ -106,18 +106,18 @@ func (s *Store) sweep(ctx context.Context, before time.Time, limit int, f func(s
 // EraseOrganisation implements [storage.Operator]. How many entries there have
 // been stays.
 func (s *Store) EraseOrganisation(ctx context.Context, organisation string) error {
-	defer s.watchers.begin()()
+	defer s.writes.begin()()
 	keys, users, err := s.erase(ctx, organisation)
 	if err != nil {
 		return err
 	}
 	for _, k := range keys {
-		s.watchers.changed(storage.KeyChanged, organisation, k.ID, 0)
+		s.watchers.Changed(storage.KeyChanged, organisation, k.ID, 0)
 	}
 	for _, id := range users {
-		s.watchers.changed(storage.UserChanged, organisation, id, 0)
+		s.watchers.Changed(storage.UserChanged, organisation, id, 0)
 	}
-	s.watchers.changed(storage.AccountChanged, organisation, organisation, 0)
+	s.watchers.Changed(storage.AccountChanged, organisation, organisation, 0)
 	return nil
 }
 

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/strikeplate/strikeplate/internal/paired"
+	"github.com/strikeplate/strikeplate/internal/pairedtest"
 	"github.com/strikeplate/strikeplate/internal/pgtest"
 	"github.com/strikeplate/strikeplate/storage/postgres"
 )
@@ -28,7 +28,7 @@ func BenchmarkKeyByLookup(b *testing.B) {
 			}
 		}
 	}
-	paired.Compare(b, lookUp(1000), lookUp(1_000_000))
+	pairedtest.Compare(b, lookUp(1000), lookUp(1_000_000))
 }
 
 // BenchmarkCommit: a rename, with its audit entry.

@@ -57,7 +57,7 @@ func (s *Store) Commit(ctx context.Context, m storage.Mutation) error {
 
 func (s *Store) told(m storage.Mutation, version func(storage.Key) int64) {
 	for _, k := range m.Put {
-		s.watchers.changed(storage.KeyChanged, k.Organisation, k.ID, version(k))
+		s.watchers.Changed(storage.KeyChanged, k.Organisation, k.ID, version(k))
 	}
 }
 

@@ -62,7 +62,7 @@ func (s *Store) PutAccount(ctx context.Context, a storage.Account) error {
 	}
 	_, err := s.pool.Exec(ctx, s.sql.putAccount, a.Organisation, a.Plan, a.Lapsed, settings)
 	// Told in any case: a failure doesn't always say that nothing was written.
-	s.watchers.changed(storage.AccountChanged, a.Organisation, a.Organisation, 0)
+	s.watchers.Changed(storage.AccountChanged, a.Organisation, a.Organisation, 0)
 	return failed("put an account", err)
 }
 
@@ -75,7 +75,7 @@ func (s *Store) PutUser(ctx context.Context, u storage.User) error {
 	if err == nil && tag.RowsAffected() == 0 {
 		return storage.ErrConflict // the id is another organisation's
 	}
-	s.watchers.changed(storage.UserChanged, u.Organisation, u.ID, 0)
+	s.watchers.Changed(storage.UserChanged, u.Organisation, u.ID, 0)
 	return failed("put a user", err)
 }
 

@@ -33,6 +33,7 @@ const (
 )
 
 var (
+	errClosed  = errors.New("postgres: store is closed")
 	errBegins  = errors.New("postgres: the watch begins here")
 	errListens = errors.New("postgres: listening; what changed before is unknown")
 	errSilent  = fmt.Errorf("postgres: no heartbeat came back within %v", silence)
@@ -55,20 +56,11 @@ var (
 // Watch returns before ctx ends only if the store is closed.
 func (s *Store) Watch(ctx context.Context, sink storage.Sink) error {
 	sink.Lost(errBegins)
-	w, leave, err := s.watchers.join(sink)
-	if err != nil {
-		return err
+	watching, leave, ok := s.watchers.Join(ctx, sink)
+	if !ok {
+		return errClosed
 	}
 	defer leave()
-	watching, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-w.over:
-			cancel()
-		case <-watching.Done():
-		}
-	}()
 	s.watch(watching, sink)
 	if err := ctx.Err(); err != nil {
 		return err

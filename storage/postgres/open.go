@@ -46,6 +46,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/strikeplate/strikeplate/internal/watchers"
 )
 
 // Config says where the records are. The zero value is refused.
@@ -80,7 +82,7 @@ type Store struct {
 	channel string // where the triggers announce changes
 	logger  *slog.Logger
 
-	watchers watchers
+	watchers watchers.Hub
 }
 
 // Open connects, brings the tables up to date, and refuses tables of a newer
@@ -161,8 +163,7 @@ func (s *Store) Close(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.watchers.close()
-		if s.ownPool {
+		if s.watchers.Close(ctx) == nil && s.ownPool {
 			s.pool.Close()
 		}
 	}()

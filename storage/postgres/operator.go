@@ -71,12 +71,12 @@ func (s *Store) EraseOrganisation(ctx context.Context, organisation string) erro
 	})
 	// Told in any case: a failure doesn't always say that nothing was deleted.
 	for _, id := range keys {
-		s.watchers.changed(storage.KeyChanged, organisation, id, 0)
+		s.watchers.Changed(storage.KeyChanged, organisation, id, 0)
 	}
 	for _, id := range users {
-		s.watchers.changed(storage.UserChanged, organisation, id, 0)
+		s.watchers.Changed(storage.UserChanged, organisation, id, 0)
 	}
-	s.watchers.changed(storage.AccountChanged, organisation, organisation, 0)
+	s.watchers.Changed(storage.AccountChanged, organisation, organisation, 0)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/strikeplate/strikeplate/internal/paired"
+	"github.com/strikeplate/strikeplate/internal/pairedtest"
 	"github.com/strikeplate/strikeplate/storage"
 	"github.com/strikeplate/strikeplate/storage/sqlite"
 )
@@ -25,7 +25,7 @@ func BenchmarkKeyByLookup(b *testing.B) {
 			}
 		}
 	}
-	paired.Compare(b, lookUp(1_000), lookUp(1_000_000))
+	pairedtest.Compare(b, lookUp(1_000), lookUp(1_000_000))
 }
 
 func BenchmarkCommit(b *testing.B) {

@@ -1,6 +1,6 @@
-// Package paired compares two operations inside one benchmark, in turn, so that
+// Package pairedtest compares two operations inside one benchmark, in turn, so that
 // a machine whose speed drifts drifts for both.
-package paired
+package pairedtest
 
 import (
 	"slices"
