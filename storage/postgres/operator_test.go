@@ -216,10 +216,10 @@ func TestPlans(t *testing.T) {
 	for _, q := range []struct{ query, index string }{
 		{`SELECT organisation FROM strikeplate_deliveries WHERE consumer = 'export' AND acknowledged < entries
 			AND organisation > 'org5' ORDER BY organisation LIMIT 1000`, "strikeplate_deliveries_behind"},
-		{`SELECT position FROM strikeplate_audit WHERE at < '2020-01-01' ORDER BY at, organisation, position LIMIT 1000`,
-			"strikeplate_audit_oldest"},
-		{`SELECT position FROM strikeplate_audit WHERE at < now() AND actor_client <> '' ORDER BY at, organisation, position LIMIT 1000`,
-			"strikeplate_audit_addresses"},
+		{`SELECT organisation, position FROM strikeplate_audit WHERE at < now()
+			ORDER BY at, organisation, position LIMIT 1000 FOR UPDATE SKIP LOCKED`, "strikeplate_audit_oldest"},
+		{`SELECT organisation, position FROM strikeplate_audit WHERE at < now() AND actor_client <> ''
+			ORDER BY at, organisation, position LIMIT 1000 FOR UPDATE SKIP LOCKED`, "strikeplate_audit_addresses"},
 		{`DELETE FROM strikeplate_users WHERE organisation = 'org5'`, "strikeplate_users_organisation"},
 	} {
 		rows, err := c.Query(t.Context(), "EXPLAIN "+q.query)

@@ -5,9 +5,10 @@
 -- while the indexes are built. The last statement records the version that
 -- package postgres looks for.
 
--- Retention finds what is old, and which of it still has an address.
-CREATE INDEX strikeplate_audit_oldest ON strikeplate_audit (at);
-CREATE INDEX strikeplate_audit_addresses ON strikeplate_audit (at) WHERE actor_client <> '';
+-- Retention finds what is old, and which of it still has an address. The whole
+-- order is in the index: an import may give a million entries one time.
+CREATE INDEX strikeplate_audit_oldest ON strikeplate_audit (at, organisation, position);
+CREATE INDEX strikeplate_audit_addresses ON strikeplate_audit (at, organisation, position) WHERE actor_client <> '';
 
 -- Erasure finds an organisation's users.
 CREATE INDEX strikeplate_users_organisation ON strikeplate_users (organisation);
