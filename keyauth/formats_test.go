@@ -337,7 +337,7 @@ func TestRehashOnUse(t *testing.T) {
 }
 
 // Nothing that is stored of a key contains its secret.
-func TestNothingStoredHoldsTheSecret(t *testing.T) {
+func TestThreat28NothingStoredHoldsTheSecret(t *testing.T) {
 	s := newService(t, nil)
 	text, key := s.mintAs(t, s.scheme, "mvo_", strikeplate.Live)
 	secret := text[len("mvo_live_")+11 : len("mvo_live_")+38]

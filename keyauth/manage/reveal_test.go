@@ -12,7 +12,7 @@ import (
 
 // THREATS 20: sealed to organisation, key id and secret version; a fresh
 // sign-in; erased on revoke, regenerate and expiry.
-func TestReveal(t *testing.T) {
+func TestThreat20Reveal(t *testing.T) {
 	each(t, func(t *testing.T, s, _ store) {
 		w := newPlace(t, s).world(t, avoma, keepSecrets)
 		reveal := func(id string) (string, error) {
@@ -74,7 +74,7 @@ func TestReveal(t *testing.T) {
 }
 
 // A ciphertext opens for its own record alone.
-func TestSealedToItsRecord(t *testing.T) {
+func TestThreat20SealedToItsRecord(t *testing.T) {
 	w := inMemory(t, avoma, keepSecrets)
 	a, b := w.create(), w.create()
 	stolen := w.stored(b.Key.ID)

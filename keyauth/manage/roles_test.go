@@ -22,7 +22,7 @@ func inMemory(t *testing.T, pr product, change ...func(*manage.Config)) *world {
 }
 
 // THREATS 21: the zero Actor and API keys are denied, whatever the rule says.
-func TestNobodyAndKeysAreDenied(t *testing.T) {
+func TestThreat21NobodyAndKeysAreDenied(t *testing.T) {
 	everybody := func(c *manage.Config) {
 		c.Authorize = func(context.Context, storage.Actor, string, storage.Key) error { return nil }
 	}
@@ -43,7 +43,7 @@ func TestNobodyAndKeysAreDenied(t *testing.T) {
 }
 
 // The tenant check stands outside the rule.
-func TestReplacedRuleStaysInTheOrganisation(t *testing.T) {
+func TestThreat21ReplacedRuleStaysInTheOrganisation(t *testing.T) {
 	everybody := func(c *manage.Config) {
 		c.Authorize = func(context.Context, storage.Actor, string, storage.Key) error { return nil }
 	}
@@ -63,7 +63,7 @@ func TestReplacedRuleStaysInTheOrganisation(t *testing.T) {
 
 // Whom a replaced rule admits besides administrators gets no secret beyond
 // themselves.
-func TestOthersGrantNothingBeyondThemselves(t *testing.T) {
+func TestThreat21OthersGrantNothingBeyondThemselves(t *testing.T) {
 	members := func(c *manage.Config) {
 		c.Catalog = catalog
 		c.Reveal.Seal = newGCM()
@@ -132,7 +132,7 @@ func TestRuleThatFails(t *testing.T) {
 }
 
 // THREATS 21: denials are audited, and a script can't fill the log with them.
-func TestDenialsAreAuditedWithinBounds(t *testing.T) {
+func TestThreat21DenialsAreAuditedWithinBounds(t *testing.T) {
 	w := inMemory(t, avoma)
 	c := w.create()
 	eve := storage.Actor{User: w.bob, Organisation: w.org, Role: "member", Client: netip.MustParseAddr("203.0.113.9")}
