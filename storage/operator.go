@@ -8,8 +8,10 @@ import (
 // Operator is what the service's own upkeep needs and no tenant may reach: its
 // calls go across organisations. Nothing that answers requests takes one.
 //
-// A limit counts as [BatchSize] says, so that each call is short: mutations wait
-// for none of them longer than for one another. Call again for more.
+// A limit counts as [BatchSize] says, so that each call is short and mutations
+// hardly notice; call again for more. Two calls may hold them up: the first that
+// names a consumer, for a second at most, and an erasure, while it removes the
+// records (in postgres only mutations of the same organisation).
 //
 // A consumer follows the audit logs of all organisations, to deliver them
 // elsewhere. Its name is not empty and [ValidText]; other names are refused.
