@@ -1,6 +1,7 @@
 package keyauth_test
 
 import (
+	"context"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/strikeplate/strikeplate"
 	"github.com/strikeplate/strikeplate/keyauth"
+	"github.com/strikeplate/strikeplate/storage"
 	"github.com/strikeplate/strikeplate/storage/memory"
 )
 
@@ -39,6 +41,45 @@ func TestThreat4ManyAddressesOneKey(t *testing.T) {
 		if c := keyauth.ClassOf(s.auth, test.lookup, test.from); c != test.want {
 			t.Errorf("%s: class %d, want %d", test.name, c, test.want)
 		}
+	}
+}
+
+// crowdedKeys holds look-ups until as many are under way as were announced.
+type crowdedKeys struct {
+	storage.Keys
+	all sync.WaitGroup
+}
+
+func (k *crowdedKeys) KeyByLookup(ctx context.Context, lookup string) (storage.Key, error) {
+	k.all.Done()
+	k.all.Wait()
+	return k.Keys.KeyByLookup(ctx, lookup)
+}
+
+// Guesses that all passed the throttle before the first of them failed are
+// stopped when their turn to hash comes.
+func TestThreat6GuessesAtOnce(t *testing.T) {
+	const guesses = 60 // less than may wait
+	keys := &crowdedKeys{}
+	s := newService(t, func(c *keyauth.Config) { keys.Keys = c.Keys; c.Keys = keys })
+	target := s.mint(t, strikeplate.Live)
+	var wrong []string
+	for range guesses {
+		wrong = append(wrong, forge(t, s, target, s.mint(t, strikeplate.Live)))
+	}
+	before := s.auth.Stats().Hashes
+	keys.all.Add(guesses)
+	var all sync.WaitGroup
+	for _, text := range wrong {
+		all.Go(func() {
+			if _, err := s.auth.Verify(t.Context(), text, client); err == nil {
+				t.Error("a wrong secret was accepted")
+			}
+		})
+	}
+	all.Wait()
+	if n := s.auth.Stats().Hashes - before; n != 5 {
+		t.Errorf("%d of %d guesses were hashed, want 5", n, guesses)
 	}
 }
 

@@ -8,8 +8,9 @@ import (
 )
 
 // rehash replaces a hash of another system, or one made with lower parameters
-// than today's, after the secret was proven and while it is at hand. It waits behind all others for the
-// slot; if that is crowded, the key's next proof tries again.
+// than today's, after the secret was proven and while it is at hand. It waits
+// behind all others for the slot; if that is crowded, the key's next proof tries
+// again.
 func (a *Authenticator) rehash(key storage.Key, secret string) {
 	if a.closing.Err() != nil {
 		return

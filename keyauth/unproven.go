@@ -90,7 +90,6 @@ func (a *Authenticator) proveAlone(ctx context.Context, c claim) (*proof, error)
 		return nil, err
 	}
 	if !match {
-		a.throttle.charge(c.lookup, c.client)
 		return nil, a.refusals.invalid
 	}
 	if a.scheme.outdated(stored) {
@@ -126,7 +125,8 @@ func (a *Authenticator) lookUp(ctx context.Context, c claim) (storage.Key, error
 }
 
 // compare waits for the slot and hashes. The throttle is asked again when the
-// turn comes: while this claim waited, others may have used up its failures.
+// turn comes: while this claim waited, others may have used up its failures. So
+// a failure is charged before the next one's turn.
 func (a *Authenticator) compare(ctx context.Context, c claim, keyID string, stored storedHash) (bool, error) {
 	class, _ := a.throttle.judge(c.lookup, c.client)
 	ctx, cancel := context.WithTimeout(ctx, slotPatience)
@@ -143,6 +143,9 @@ func (a *Authenticator) compare(ctx context.Context, c claim, keyID string, stor
 	match, err := stored.matches(c.secret)
 	if err != nil {
 		return false, unavailable(keyID, err)
+	}
+	if !match {
+		a.throttle.charge(c.lookup, c.client)
 	}
 	return match, nil
 }
