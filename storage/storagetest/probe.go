@@ -19,11 +19,14 @@ import (
 
 // patience bounds every wait for something that a sound store does soon. It is
 // read by goroutines that a broken store may leave behind, so it is atomic.
-func patience() time.Duration { return time.Duration(patienceNow.Load()) }
+func patience() time.Duration {
+	if d := patienceNow.Load(); d != 0 {
+		return time.Duration(d)
+	}
+	return 20 * time.Second
+}
 
-var patienceNow atomic.Int64
-
-func init() { patienceNow.Store(int64(20 * time.Second)) }
+var patienceNow atomic.Int64 // zero: as long as it is outside of the suite's own test
 
 // noon is the cases' present.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
