@@ -129,7 +129,7 @@ func TestThreat8SilentFeedIsUnhealthy(t *testing.T) {
 
 		feed.setMute(true)
 		s.update(t, key.ID, func(k *storage.Key) { k.Revoked = time.Now() })
-		time.Sleep(2*time.Second + 500*time.Millisecond + time.Millisecond) // the bound, and the barrier's own interval virtual time
+		time.Sleep(2*time.Second + 500*time.Millisecond + time.Millisecond) // virtual time: the bound, and the barrier's own interval
 		wantCode(t, verify(), 401, "revoked_api_key")
 		reads = auth.Stats().Reads
 		for range 5 {
