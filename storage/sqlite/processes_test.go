@@ -157,8 +157,12 @@ func TestRevokedByAnotherProcess(t *testing.T) {
 	p.line(t) // its Commit has returned
 	committed := time.Now()
 	k.await(t, "key acme "+id+" 2")
-	if took := time.Since(committed); took > 2*interval {
-		t.Errorf("the revocation arrived after %v, want at most %v", took, 2*interval)
+	// About one interval on a machine that has time; what must hold anywhere is
+	// the bound beyond which caches don't trust a feed.
+	took := time.Since(committed)
+	t.Logf("the revocation arrived after %v, at an interval of %v", took, interval)
+	if took > 2*time.Second {
+		t.Errorf("that is more than a healthy feed may be silent")
 	}
 	if err := p.Process.Kill(); err != nil {
 		t.Fatal(err)
