@@ -76,20 +76,28 @@ func TestThreat9FillsCannotResurrect(t *testing.T) {
 			}
 
 			g := newGate()
+			release := sync.OnceFunc(func() { close(g.open) })
+			defer release() // also if the test fails in the middle
 			keys.set(g, nil)
 			filled := make(chan error, 1)
 			go func() {
 				_, err := s.auth.Verify(t.Context(), text, client)
 				filled <- err
 			}()
-			<-g.arrived // the fill has read the record as it was
+			select {
+			case <-g.arrived: // the fill has read the record as it was
+			case err := <-filled:
+				t.Fatalf("no fill began: the request was answered from memory (%v)", err)
+			}
 			keys.set(nil, nil)
 			s.update(t, key.ID, func(k *storage.Key) { k.Revoked = time.Now() })
 
-			// Who comes now must not join the fill that is under way.
-			_, err := s.auth.Verify(t.Context(), text, client)
+			// Who comes now must not join the fill that is under way: it waits for us.
+			impatient, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			_, err := s.auth.Verify(impatient, text, client)
 			wantCode(t, err, 401, "revoked_api_key")
-			close(g.open)
+			release()
 			<-filled
 			for range 3 {
 				_, err = s.auth.Verify(t.Context(), text, client)
