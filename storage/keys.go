@@ -48,11 +48,21 @@ type Key struct {
 	// leaves it alone. Version rises with every change; the backend sets it.
 	SecretVersion, Version int64
 	Created                time.Time
+	// Regenerated is when the secret was last replaced; zero: it is the first one.
+	Regenerated time.Time
 	// Expires is the first moment at which the key no longer works; zero: never.
 	Expires time.Time
 	// Revoked is when the key was revoked; zero: it was not.
 	Revoked        time.Time
 	RevokedBecause string
+}
+
+// SecretSince is when the key's current secret was made.
+func (k Key) SecretSince() time.Time {
+	if k.Regenerated.IsZero() {
+		return k.Created
+	}
+	return k.Regenerated
 }
 
 // Status is where a key is in its life.
@@ -91,6 +101,8 @@ type Query struct {
 	// Status filters keys, judged at Now; empty: all.
 	Status Status
 	Now    time.Time
+	// Lineage keeps to the keys of one lineage; empty: all. Entries know none.
+	Lineage string
 	// Cursor is empty for the first page, else the previous page's next.
 	// An unreadable cursor is ErrNotFound.
 	Cursor string

@@ -68,7 +68,7 @@ func (in *Intake) mutation(it *item, key storage.Key) (storage.Mutation, error) 
 	if leaked.After, err = json.Marshal(struct {
 		manage.Key
 		Leak Leak `json:"leak"`
-	}{record(key, now), it.leak}); err != nil {
+	}{manage.KeyOf(key, now), it.leak}); err != nil {
 		return m, fmt.Errorf("leak: audit: %w", err)
 	}
 	m.Audit = append(m.Audit, leaked)
@@ -76,30 +76,18 @@ func (in *Intake) mutation(it *item, key storage.Key) (storage.Mutation, error) 
 		return m, nil
 	}
 
-	before := record(key, now)
+	before := manage.KeyOf(key, now)
 	key.Revoked, key.RevokedBecause, key.Sealed = now, "leaked: reported by "+it.leak.Reporter, nil
 	m.Put = []storage.Key{key}
 	key.Version++ // as the store will have it
 	revocation := entry
 	revocation.Action = manage.ActionRevoke
 	if revocation.Before, err = json.Marshal(before); err == nil {
-		revocation.After, err = json.Marshal(record(key, now))
+		revocation.After, err = json.Marshal(manage.KeyOf(key, now))
 	}
 	if err != nil {
 		return m, fmt.Errorf("leak: audit: %w", err)
 	}
 	m.Audit = append(m.Audit, revocation)
 	return m, nil
-}
-
-// record is what the log tells of a key: the same that package manage does, so
-// that it reads alike whoever wrote it.
-func record(k storage.Key, now time.Time) manage.Key {
-	return manage.Key{
-		ID: k.ID, Lineage: k.Lineage, Organisation: k.Organisation, Name: k.Name, Last4: k.Last4,
-		Format: k.Format, Environment: k.Environment, Access: k.Access, Scopes: append([]string{}, k.Scopes...),
-		Owner: k.Owner, Creator: k.Creator, Allow: k.Allow, Metadata: k.Metadata, Status: k.Status(now),
-		Created: k.Created, Expires: k.Expires, Revoked: k.Revoked, RevokedBecause: k.RevokedBecause,
-		Version: k.Version, SecretVersion: k.SecretVersion,
-	}
 }

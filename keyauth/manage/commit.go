@@ -57,13 +57,13 @@ func (c change) entry(a storage.Actor, now time.Time) (storage.Entry, error) {
 	e := storage.Entry{Organisation: c.after.Organisation, Actor: a, Action: c.action, Target: c.after.ID, At: now}
 	var err error
 	if c.before != nil {
-		if e.Before, err = json.Marshal(show(*c.before, now)); err != nil {
+		if e.Before, err = json.Marshal(KeyOf(*c.before, now)); err != nil {
 			return e, fmt.Errorf("manage: audit: %w", err)
 		}
 	}
 	logged := c.after
 	logged.Version++ // as the store will have it
-	if e.After, err = json.Marshal(show(logged, now)); err != nil {
+	if e.After, err = json.Marshal(KeyOf(logged, now)); err != nil {
 		return e, fmt.Errorf("manage: audit: %w", err)
 	}
 	return e, nil
@@ -79,7 +79,7 @@ func (s *Service) isWritten(ctx context.Context, m storage.Mutation, now time.Ti
 		if err != nil || stored.Hash != k.Hash || stored.Lookup != k.Lookup || !bytes.Equal(stored.Sealed, k.Sealed) {
 			return false
 		}
-		text, err := json.Marshal(show(stored, now))
+		text, err := json.Marshal(KeyOf(stored, now))
 		if err != nil || !bytes.Equal(text, m.Audit[i].After) {
 			return false
 		}

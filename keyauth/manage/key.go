@@ -25,6 +25,7 @@ type Key struct {
 	Metadata       map[string]string       `json:"metadata,omitempty"`
 	Status         storage.Status          `json:"status"`
 	Created        time.Time               `json:"created"`
+	Regenerated    time.Time               `json:"regenerated,omitzero"`
 	Expires        time.Time               `json:"expires,omitzero"`
 	Revoked        time.Time               `json:"revoked,omitzero"`
 	RevokedBecause string                  `json:"revoked_because,omitempty"`
@@ -40,7 +41,7 @@ type Key struct {
 	// OwnerInactive: the owner is deactivated, so the key answers 401 until the
 	// owner is reactivated.
 	OwnerInactive bool `json:"owner_inactive,omitempty"`
-	// RotateRecommended: the key is older than Terms.MaxAge.
+	// RotateRecommended: the key's secret is older than Terms.MaxAge.
 	RotateRecommended bool `json:"rotate_recommended,omitempty"`
 	// Revealable: the secret was kept and can be copied.
 	Revealable bool `json:"revealable,omitempty"`
@@ -48,20 +49,21 @@ type Key struct {
 	LastUsed time.Time `json:"last_used,omitzero"`
 }
 
-// show leaves out the hash, the sealed secret and the look-up id.
-func show(k storage.Key, now time.Time) Key {
+// KeyOf returns what may be shown of a stored key, in listings and audit entries:
+// the hash, the sealed secret and the look-up id are left out.
+func KeyOf(k storage.Key, now time.Time) Key {
 	return Key{
 		ID: k.ID, Lineage: k.Lineage, Organisation: k.Organisation, Name: k.Name, Last4: k.Last4,
 		Format: k.Format, Environment: k.Environment, Access: k.Access, Scopes: append([]string{}, k.Scopes...),
 		Owner: k.Owner, Creator: k.Creator, Allow: k.Allow, Metadata: k.Metadata, Status: k.Status(now),
-		Created: k.Created, Expires: k.Expires, Revoked: k.Revoked, RevokedBecause: k.RevokedBecause,
+		Created: k.Created, Regenerated: k.Regenerated, Expires: k.Expires, Revoked: k.Revoked, RevokedBecause: k.RevokedBecause,
 		Version: k.Version, SecretVersion: k.SecretVersion,
 	}
 }
 
 // view adds what the record and the service's terms tell.
 func (s *Service) view(k storage.Key, now time.Time) Key {
-	v := show(k, now)
+	v := KeyOf(k, now)
 	v.Legacy = k.Access == strikeplate.Legacy
 	v.RotateRecommended = s.c.Terms.overdue(k, now)
 	v.Revealable = s.c.Reveal.Seal != nil && len(k.Sealed) > 0 && v.Status == storage.Active

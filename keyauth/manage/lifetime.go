@@ -67,7 +67,7 @@ func lifetime(k storage.Key) time.Duration {
 
 // overdue reports whether lists recommend to rotate the key.
 func (t Terms) overdue(k storage.Key, now time.Time) bool {
-	return t.MaxAge > 0 && k.Status(now) == storage.Active && k.Access != strikeplate.Legacy && now.Sub(k.Created) > t.MaxAge
+	return t.MaxAge > 0 && k.Status(now) == storage.Active && k.Access != strikeplate.Legacy && now.Sub(k.SecretSince()) > t.MaxAge
 }
 
 // inWords writes whole days as such.

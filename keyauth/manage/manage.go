@@ -99,7 +99,7 @@ type Terms struct {
 	MaxLifetime time.Duration
 	// MaxOverlap bounds how long a rotated key goes on working; zero: 7 days.
 	MaxOverlap time.Duration
-	// MaxAge is the age from which lists recommend to rotate; zero: 90 days,
+	// MaxAge is a secret's age from which lists recommend to rotate; zero: 90 days,
 	// negative: never.
 	MaxAge time.Duration
 	// AllowlistPlans are the plans that have IP allowlists; nil: every plan.

@@ -31,6 +31,7 @@ func (s *Service) Regenerate(ctx context.Context, a storage.Actor, id string) (C
 		now := s.now()
 		key := before
 		key.Lookup, key.Last4, key.Hash, key.Sealed, key.SecretVersion = fresh.Lookup, fresh.Last4, fresh.Hash, fresh.Sealed, fresh.SecretVersion
+		key.Regenerated = now
 		err := s.commit(ctx, a, now, nil, change{action: ActionRegenerate, before: &before, after: key})
 		if err == nil {
 			key.Version++

@@ -129,7 +129,7 @@ func (s *Service) successor(old storage.Key, now time.Time, meant time.Duration)
 	next.ID = newID()
 	next.Lookup, next.Last4, next.Hash, next.Sealed = "", "", "", nil
 	next.Lineage = lineage(old)
-	next.Version, next.SecretVersion = 0, 1
+	next.Version, next.SecretVersion, next.Regenerated = 0, 1, time.Time{}
 	// Who is the successor of whom is told by the date.
 	next.Created = now
 	if !now.After(old.Created) {
@@ -159,10 +159,9 @@ func lineage(k storage.Key) string {
 }
 
 // successors returns the keys that were rotated from key, directly or not,
-// oldest first. Lists come newest first, so that only keys created after it are
-// read.
+// oldest first. Lists come newest first, so that only later ones are read.
 func (s *Service) successors(ctx context.Context, key storage.Key) ([]storage.Key, error) {
-	q := storage.Query{Organisation: key.Organisation, Limit: 100}
+	q := storage.Query{Organisation: key.Organisation, Lineage: lineage(key), Limit: 100}
 	var found []storage.Key
 	for {
 		page, next, err := s.c.Keys.ListKeys(ctx, q)
@@ -174,9 +173,7 @@ func (s *Service) successors(ctx context.Context, key storage.Key) ([]storage.Ke
 				next = ""
 				break
 			}
-			if lineage(k) == lineage(key) {
-				found = append(found, k)
-			}
+			found = append(found, k)
 		}
 		if q.Cursor = next; next == "" {
 			slices.Reverse(found)

@@ -166,6 +166,15 @@ func rotationIsRecommended(w *world) {
 	if w.get(r.Key.ID).RotateRecommended || w.get(c.Key.ID).RotateRecommended {
 		w.Error("recommended after rotation")
 	}
+	w.clock.advance(91 * day)
+	if !w.get(r.Key.ID).RotateRecommended {
+		w.Error("the successor is not recommended after 91 days")
+	}
+	again, err := w.Regenerate(w.ctx, w.admin, r.Key.ID)
+	w.must(err)
+	if k := w.get(r.Key.ID); k.RotateRecommended || !k.Regenerated.Equal(again.Key.Regenerated) || k.Regenerated.IsZero() {
+		w.Errorf("a new secret under the old id is recommended to be rotated: %+v", k)
+	}
 }
 
 func replacedAtOnce(w *world) {
@@ -775,10 +784,12 @@ func regenerate(w *world) {
 	w.works(r.Secret.Reveal())
 	w.works(other.Secret.Reveal())
 	after := w.stored(c.Key.ID)
-	if after.SecretVersion != 2 || after.Lookup == before.Lookup || after.Hash == before.Hash || r.Key.Last4 != after.Last4 {
+	if after.SecretVersion != 2 || after.Lookup == before.Lookup || after.Hash == before.Hash || r.Key.Last4 != after.Last4 ||
+		!after.Regenerated.Equal(w.clock.now()) {
 		w.Errorf("%+v", r.Key)
 	}
 	after.Lookup, after.Hash, after.Last4, after.SecretVersion, after.Version = before.Lookup, before.Hash, before.Last4, 1, 1
+	after.Regenerated = time.Time{}
 	if !reflect.DeepEqual(before, after) {
 		w.Errorf("more than the secret changed: %+v", after)
 	}

@@ -18,7 +18,7 @@ const day = 24 * time.Hour
 type Hygiene struct {
 	// Idle looks for keys that nobody uses; zero: not looked for.
 	Idle Idle
-	// MaxAge is the age from which keys should be rotated; zero: 90 days,
+	// MaxAge is the age of a secret from which its key should be rotated; zero: 90 days,
 	// negative: not looked for. Legacy keys can't be rotated and are left out.
 	MaxAge time.Duration
 	// Expiring is how long before its expiry a key is announced; zero: 14 days,
@@ -51,7 +51,7 @@ type FindingKind string
 // What is found.
 const (
 	FoundIdle     FindingKind = "idle"     // not used for Idle.After
-	FoundOverdue  FindingKind = "overdue"  // older than MaxAge
+	FoundOverdue  FindingKind = "overdue"  // its secret is older than MaxAge
 	FoundExpiring FindingKind = "expiring" // expires within Expiring
 	FoundSealed   FindingKind = "sealed"   // expired, and its kept secret was still there
 )
@@ -157,7 +157,7 @@ func (w *sweeping) dates(ctx context.Context, k storage.Key) error {
 			return err
 		}
 	}
-	if h := w.hygiene.MaxAge; h > 0 && k.Access != strikeplate.Legacy && w.now.Sub(k.Created) > h {
+	if h := w.hygiene.MaxAge; h > 0 && k.Access != strikeplate.Legacy && w.now.Sub(k.SecretSince()) > h {
 		w.report.Overdue++
 		if err := w.announce(ctx, ActionOverdue, FoundOverdue, &k); err != nil {
 			return err
@@ -183,7 +183,7 @@ func (w *sweeping) unseal(ctx context.Context, k storage.Key) error {
 	if done {
 		w.report.Erased++
 	}
-	w.found(Finding{Kind: FoundSealed, Key: record(k, w.now), Done: done})
+	w.found(Finding{Kind: FoundSealed, Key: manage.KeyOf(k, w.now), Done: done})
 	return nil
 }
 

@@ -148,7 +148,7 @@ func (w *sweeping) end(ctx context.Context, k storage.Key, last time.Time) (revo
 	if revoked {
 		w.report.Revoked++
 	}
-	f.Key, f.Done = record(k, w.now), revoked
+	f.Key, f.Done = manage.KeyOf(k, w.now), revoked
 	w.found(f)
 	return revoked, nil
 }

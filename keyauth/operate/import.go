@@ -232,7 +232,7 @@ func (i *importing) taken(k storage.Key, now time.Time) (storage.Entry, error) {
 	e.After, err = json.Marshal(struct {
 		manage.Key
 		Migration string `json:"migration"`
-	}{record(k, now), i.migration.ID})
+	}{manage.KeyOf(k, now), i.migration.ID})
 	return e, err
 }
 

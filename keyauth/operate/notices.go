@@ -28,7 +28,7 @@ type notice struct {
 // put as it was, so that of two sweeps at the same time one finds it changed and
 // does nothing. k becomes what is stored.
 func (w *sweeping) announce(ctx context.Context, action string, kind FindingKind, k *storage.Key) error {
-	f := Finding{Kind: kind, Key: record(*k, w.now)}
+	f := Finding{Kind: kind, Key: manage.KeyOf(*k, w.now)}
 	defer func() { w.found(f) }()
 	if w.hygiene.DryRun {
 		return nil

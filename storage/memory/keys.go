@@ -64,7 +64,7 @@ func (s *Store) ListKeys(ctx context.Context, q storage.Query) ([]storage.Key, s
 	}
 	var page []storage.Key
 	for _, k := range slices.Backward(rest) {
-		if !k.Status(q.Now).In(q.Status) {
+		if !k.Status(q.Now).In(q.Status) || q.Lineage != "" && k.Lineage != q.Lineage {
 			continue
 		}
 		if len(page) == q.PageSize() {
@@ -216,7 +216,7 @@ func copied(k storage.Key) storage.Key {
 	if len(k.Metadata) == 0 {
 		k.Metadata = nil
 	}
-	for _, t := range []*time.Time{&k.Created, &k.Expires, &k.Revoked} {
+	for _, t := range []*time.Time{&k.Created, &k.Regenerated, &k.Expires, &k.Revoked} {
 		*t = t.UTC().Truncate(time.Microsecond)
 	}
 	return k

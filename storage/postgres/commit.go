@@ -241,11 +241,11 @@ func (s *Store) put(b *pgx.Batch, k keyRow) {
 	if k.Version == 0 {
 		b.Queue(s.sql.insert, k.ID, k.Lookup, k.Lineage, k.Organisation, k.Name, k.Last4, k.Format,
 			string(k.Environment), string(k.Access), k.Scopes, k.Owner, k.Creator, k.allow, k.metadata, k.Hash,
-			k.Sealed, k.SecretVersion, k.Created, k.expires, k.revoked, k.RevokedBecause)
+			k.Sealed, k.SecretVersion, k.Created, k.regenerated, k.expires, k.revoked, k.RevokedBecause)
 		return
 	}
 	b.Queue(s.sql.update, k.ID, k.Version, k.Lookup, k.Name, k.Last4, k.allow, k.metadata, k.Hash, k.Sealed,
-		k.SecretVersion, k.expires, k.revoked, k.RevokedBecause)
+		k.SecretVersion, k.expires, k.revoked, k.RevokedBecause, k.regenerated)
 }
 
 func (p planned) within(row pgx.Row) error {

@@ -46,7 +46,7 @@ func (s *Store) oneKey(ctx context.Context, sql string, names ...string) (storag
 
 // ListKeys implements storage.Keys.
 func (s *Store) ListKeys(ctx context.Context, q storage.Query) ([]storage.Key, string, error) {
-	if !storage.ValidText(q.Organisation) || !storage.ValidText(string(q.Status)) {
+	if !storage.ValidText(q.Organisation + string(q.Status) + q.Lineage) {
 		return nil, "", nil
 	}
 	created, id, err := readCursor(q.Cursor)
@@ -54,7 +54,11 @@ func (s *Store) ListKeys(ctx context.Context, q storage.Query) ([]storage.Key, s
 		return nil, "", err
 	}
 	// One more than asked for tells whether there is a next page.
-	rows, err := s.pool.Query(ctx, s.sql.list, q.Organisation, created, id, string(q.Status), micros(q.Now), q.PageSize()+1)
+	list, args := s.sql.list, []any{q.Organisation, created, id, string(q.Status), micros(q.Now), q.PageSize() + 1}
+	if q.Lineage != "" {
+		list, args = s.sql.listLineage, append(args, q.Lineage)
+	}
+	rows, err := s.pool.Query(ctx, list, args...)
 	if err != nil {
 		return nil, "", failed("list keys", err)
 	}
@@ -101,10 +105,10 @@ func readCursor(cursor string) (created pgtype.Timestamptz, id string, err error
 func scanKey(row pgx.Row) (storage.Key, error) {
 	var k storage.Key
 	var allow []string
-	var expires, revoked *time.Time
+	var regenerated, expires, revoked *time.Time
 	err := row.Scan(&k.ID, &k.Lookup, &k.Lineage, &k.Organisation, &k.Name, &k.Last4, &k.Format, &k.Environment,
 		&k.Access, &k.Scopes, &k.Owner, &k.Creator, &allow, &k.Metadata, &k.Hash, &k.Sealed, &k.SecretVersion,
-		&k.Version, &k.Created, &expires, &revoked, &k.RevokedBecause)
+		&k.Version, &k.Created, &regenerated, &expires, &revoked, &k.RevokedBecause)
 	if err != nil {
 		return storage.Key{}, err
 	}
@@ -120,21 +124,23 @@ func scanKey(row pgx.Row) (storage.Key, error) {
 	if len(k.Metadata) == 0 {
 		k.Metadata = nil
 	}
-	k.Created, k.Expires, k.Revoked = k.Created.UTC(), utc(expires), utc(revoked)
+	k.Created, k.Regenerated, k.Expires, k.Revoked = k.Created.UTC(), utc(regenerated), utc(expires), utc(revoked)
 	return k, nil
 }
 
 // keyRow is a key in the types of its columns.
 type keyRow struct {
 	storage.Key
-	allow            []string
-	metadata         string // JSON; text reaches PostgreSQL alike in every protocol
-	expires, revoked *time.Time
+	allow    []string
+	metadata string // JSON; text reaches PostgreSQL alike in every protocol
+
+	regenerated, expires, revoked *time.Time
 }
 
 func newKeyRow(k storage.Key) (keyRow, error) {
-	row := keyRow{Key: k, allow: []string{}, metadata: "{}", expires: orNull(k.Expires), revoked: orNull(k.Revoked)}
-	for _, t := range []time.Time{k.Created, k.Expires, k.Revoked} {
+	row := keyRow{Key: k, allow: []string{}, metadata: "{}",
+		regenerated: orNull(k.Regenerated), expires: orNull(k.Expires), revoked: orNull(k.Revoked)}
+	for _, t := range []time.Time{k.Created, k.Regenerated, k.Expires, k.Revoked} {
 		if !storable(t) {
 			return keyRow{}, fmt.Errorf("postgres: key %q: a time is outside the years 1 to 9999", k.ID)
 		}

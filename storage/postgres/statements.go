@@ -7,7 +7,7 @@ type statements struct {
 	// migrate.go, open.go
 	exists, version, where, ready string
 	// keys.go
-	byLookup, byID, list string
+	byLookup, byID, list, listLineage string
 	// commit.go
 	patience, lock, stored, taken, insert, update, count string
 	// audit.go
@@ -21,11 +21,20 @@ type statements struct {
 }
 
 const keyColumns = `id, lookup, lineage, organisation, name, last4, format, environment, access, scopes,
-	owner, creator, allow, metadata, hash, sealed, secret_version, version, created, expires, revoked,
-	revoked_because`
+	owner, creator, allow, metadata, hash, sealed, secret_version, version, created, regenerated,
+	expires, revoked, revoked_because`
 
 const entryColumns = `organisation, position, actor_user, actor_organisation, actor_role, actor_scopes,
 	actor_client, action, target, at, before::text, after::text`
+
+// list selects a page of keys.
+func list(and string) string {
+	return `SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE organisation = $1
+		AND (created, id) < ($2::timestamptz, $3::text)
+		AND ($4::text = '' OR ($4::text = 'unrevoked' AND revoked IS NULL) OR $4::text =
+			CASE WHEN revoked IS NOT NULL THEN 'revoked' WHEN expires <= $5::timestamptz THEN 'expired' ELSE 'active' END) ` + and + `
+		ORDER BY created DESC, id DESC LIMIT $6::integer`
+}
 
 func rendered(schema, prefix string) statements {
 	sql := func(text string) string { return substitute(text, schema, prefix) }
@@ -38,13 +47,10 @@ func rendered(schema, prefix string) statements {
 			WHERE c.oid = to_regclass('strikeplate_keys')`),
 		ready: sql(`SELECT coalesce(max(version), 0), clock_timestamp() FROM strikeplate_schema`),
 
-		byLookup: sql(`SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE lookup = $1`),
-		byID:     sql(`SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE organisation = $1 AND id = $2`),
-		list: sql(`SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE organisation = $1
-			AND (created, id) < ($2::timestamptz, $3::text)
-			AND ($4::text = '' OR ($4::text = 'unrevoked' AND revoked IS NULL) OR $4::text =
-				CASE WHEN revoked IS NOT NULL THEN 'revoked' WHEN expires <= $5::timestamptz THEN 'expired' ELSE 'active' END)
-			ORDER BY created DESC, id DESC LIMIT $6::integer`),
+		byLookup:    sql(`SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE lookup = $1`),
+		byID:        sql(`SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE organisation = $1 AND id = $2`),
+		list:        sql(list("")),
+		listLineage: sql(list("AND lineage = $7")),
 
 		patience: `SELECT set_config('idle_in_transaction_session_timeout', '10s', true)`,
 		lock: sql(`INSERT INTO strikeplate_organisations AS o (organisation, entries) VALUES ($1, $2)
@@ -53,10 +59,10 @@ func rendered(schema, prefix string) statements {
 			ORDER BY id FOR UPDATE`),
 		taken: sql(`SELECT id, lookup FROM strikeplate_keys WHERE id = ANY($1::text[]) OR lookup = ANY($2::text[])`),
 		insert: sql(`INSERT INTO strikeplate_keys (` + keyColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
-			$10::text[], $11, $12, $13::text[], $14::text::jsonb, $15, $16::bytea, $17, 1, $18, $19, $20, $21)`),
+			$10::text[], $11, $12, $13::text[], $14::text::jsonb, $15, $16::bytea, $17, 1, $18, $19, $20, $21, $22)`),
 		update: sql(`UPDATE strikeplate_keys SET lookup = $3, name = $4, last4 = $5, allow = $6::text[],
 			metadata = $7::text::jsonb, hash = $8, sealed = $9::bytea, secret_version = $10, version = version + 1,
-			expires = $11, revoked = $12, revoked_because = $13 WHERE id = $1 AND version = $2`),
+			expires = $11, revoked = $12, revoked_because = $13, regenerated = $14 WHERE id = $1 AND version = $2`),
 		count: sql(`SELECT count(*) FROM (SELECT FROM strikeplate_keys WHERE organisation = $1 AND revoked IS NULL
 			AND (expires IS NULL OR expires > $2) LIMIT $3::bigint) AS active`),
 

@@ -44,8 +44,13 @@ func (s *Store) ListKeys(ctx context.Context, q storage.Query) ([]storage.Key, s
 		return nil, "", err
 	}
 	size := q.PageSize()
-	rows, err := s.sql.list.QueryContext(ctx, q.Organisation, created, id, q.Now.UnixMicro(),
-		storage.Active.In(q.Status), storage.Expired.In(q.Status), storage.Revoked.In(q.Status), size+1)
+	args := []any{q.Organisation, created, id, q.Now.UnixMicro(),
+		storage.Active.In(q.Status), storage.Expired.In(q.Status), storage.Revoked.In(q.Status), size + 1}
+	list := s.sql.list
+	if q.Lineage != "" {
+		list, args = s.sql.listLineage, append(args, q.Lineage)
+	}
+	rows, err := list.QueryContext(ctx, args...)
 	if err != nil {
 		return nil, "", s.failed("list keys", err)
 	}
@@ -188,12 +193,13 @@ func (s *Store) put(ctx context.Context, tx *sql.Tx, k storage.Key) error {
 	k.Version++
 	if exists {
 		_, err = tx.StmtContext(ctx, s.sql.update).ExecContext(ctx, k.ID, k.Lookup, k.Name, k.Last4, allow, metadata,
-			k.Hash, blob(k.Sealed), k.SecretVersion, k.Version, micros(k.Expires), micros(k.Revoked), k.RevokedBecause)
+			k.Hash, blob(k.Sealed), k.SecretVersion, k.Version, micros(k.Expires), micros(k.Revoked), k.RevokedBecause,
+			micros(k.Regenerated))
 		return err
 	}
 	_, err = tx.StmtContext(ctx, s.sql.insert).ExecContext(ctx, k.ID, k.Lookup, k.Lineage, k.Organisation, k.Name, k.Last4,
 		k.Format, string(k.Environment), string(k.Access), scopes, k.Owner, k.Creator, allow, metadata, k.Hash, blob(k.Sealed),
-		k.SecretVersion, k.Version, k.Created.UnixMicro(), micros(k.Expires), micros(k.Revoked), k.RevokedBecause)
+		k.SecretVersion, k.Version, k.Created.UnixMicro(), micros(k.Regenerated), micros(k.Expires), micros(k.Revoked), k.RevokedBecause)
 	return err
 }
 
@@ -206,15 +212,16 @@ func scanKey(row scanner) (storage.Key, error) {
 		k                       storage.Key
 		scopes, allow, metadata string
 		created                 int64
-		expires, revoked        sql.NullInt64
+		expires, revoked, again sql.NullInt64
 	)
 	err := row.Scan(&k.ID, &k.Lookup, &k.Lineage, &k.Organisation, &k.Name, &k.Last4, &k.Format, &k.Environment, &k.Access,
 		&scopes, &k.Owner, &k.Creator, &allow, &metadata, &k.Hash, &k.Sealed, &k.SecretVersion, &k.Version,
-		&created, &expires, &revoked, &k.RevokedBecause)
+		&created, &again, &expires, &revoked, &k.RevokedBecause)
 	if err != nil {
 		return storage.Key{}, err
 	}
-	k.Created, k.Expires, k.Revoked = time.UnixMicro(created).UTC(), moment(expires), moment(revoked)
+	k.Created, k.Regenerated = time.UnixMicro(created).UTC(), moment(again)
+	k.Expires, k.Revoked = moment(expires), moment(revoked)
 	if err := decodeLists(&k, scopes, allow, metadata); err != nil {
 		return storage.Key{}, err
 	}

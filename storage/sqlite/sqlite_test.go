@@ -170,7 +170,7 @@ func TestTriggers(t *testing.T) {
 		"UPDATE strikeplate_keys SET revoked = NULL, version = 9 WHERE id = 'k1'",
 		"UPDATE strikeplate_keys SET name = 'x', version = 9 WHERE id = 'k1'",
 		"INSERT OR REPLACE INTO strikeplate_keys SELECT id, lookup, lineage, organisation, name, last4, format, environment, access," +
-			" scopes, owner, creator, allow, metadata, hash, sealed, secret_version, 9, created, expires, NULL, '' FROM strikeplate_keys WHERE id = 'k1'",
+			" scopes, owner, creator, allow, metadata, hash, sealed, secret_version, 9, created, expires, NULL, '', NULL FROM strikeplate_keys WHERE id = 'k1'",
 		"UPDATE strikeplate_keys SET scopes = '[\"all\"]', version = 9 WHERE id = 'k2'",
 		"UPDATE strikeplate_keys SET organisation = 'globex', version = 9 WHERE id = 'k2'",
 		"UPDATE strikeplate_keys SET id = 'k3', version = 9 WHERE id = 'k2'",

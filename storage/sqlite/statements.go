@@ -9,7 +9,7 @@ import (
 // connection of their pool.
 type statements struct {
 	// On the pool of readers.
-	byLookup, byID, list, entries, lastPosition, account, user *sql.Stmt
+	byLookup, byID, list, listLineage, entries, lastPosition, account, user *sql.Stmt
 	// Within a transaction of the writer.
 	current, holder, insert, update, active, audit, putAccount, putUser *sql.Stmt
 
@@ -18,6 +18,14 @@ type statements struct {
 	trim, forget, newestPosition, eraseKeys, eraseUsers, eraseAccount    *sql.Stmt
 	eraseDeliveries, eraseAudit                                          *sql.Stmt
 	register, known, filled, logsAfter, await, fill, acknowledge, served *sql.Stmt
+}
+
+// list selects a page of keys.
+func list(and string) string {
+	return `SELECT ` + keyColumns + ` FROM strikeplate_keys
+		WHERE organisation = ?1 AND (created, id) < (?2, ?3)
+		AND CASE WHEN revoked IS NOT NULL THEN ?7 WHEN expires <= ?4 THEN ?6 ELSE ?5 END ` + and + `
+		ORDER BY created DESC, id DESC LIMIT ?8`
 }
 
 // statement is a text to prepare on one of the pools.
@@ -32,7 +40,8 @@ func (p statement) prepare(ctx context.Context, prefix string) (*sql.Stmt, error
 }
 
 const keyColumns = `id, lookup, lineage, organisation, name, last4, format, environment, access, scopes, owner, creator,
-	allow, metadata, hash, sealed, secret_version, version, created, expires, revoked, revoked_because`
+	allow, metadata, hash, sealed, secret_version, version, created, regenerated, expires,
+	revoked, revoked_because`
 
 func prepare(ctx context.Context, s *Store) (statements, error) {
 	var all statements
@@ -50,10 +59,8 @@ func (all *statements) ofTenants(s *Store) []statement {
 		{&all.byLookup, s.reader, `SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE lookup = ?`},
 		{&all.byID, s.reader, `SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE id = ? AND organisation = ?`},
 		// ?2, ?3: the last key of the page before. ?4: judged at. ?5, ?6, ?7: which states.
-		{&all.list, s.reader, `SELECT ` + keyColumns + ` FROM strikeplate_keys
-			WHERE organisation = ?1 AND (created, id) < (?2, ?3)
-			AND CASE WHEN revoked IS NOT NULL THEN ?7 WHEN expires <= ?4 THEN ?6 ELSE ?5 END
-			ORDER BY created DESC, id DESC LIMIT ?8`},
+		{&all.list, s.reader, list("")},
+		{&all.listLineage, s.reader, list("AND lineage = ?9")},
 		{&all.entries, s.reader, `SELECT position, organisation, actor_user, actor_organisation, actor_role, actor_scopes,
 			actor_client, action, target, at, before, after FROM strikeplate_audit
 			WHERE organisation = ? AND position > ? ORDER BY position LIMIT ?`},
@@ -64,9 +71,10 @@ func (all *statements) ofTenants(s *Store) []statement {
 		{&all.current, s.writer, `SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE id = ?`},
 		{&all.holder, s.writer, `SELECT id FROM strikeplate_keys WHERE lookup = ?`},
 		{&all.insert, s.writer, `INSERT INTO strikeplate_keys (` + keyColumns + `)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)`},
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)`},
 		{&all.update, s.writer, `UPDATE strikeplate_keys SET lookup = ?2, name = ?3, last4 = ?4, allow = ?5, metadata = ?6,
-			hash = ?7, sealed = ?8, secret_version = ?9, version = ?10, expires = ?11, revoked = ?12, revoked_because = ?13
+			hash = ?7, sealed = ?8, secret_version = ?9, version = ?10, expires = ?11, revoked = ?12, revoked_because = ?13,
+			regenerated = ?14
 			WHERE id = ?1`},
 		{&all.active, s.writer, `SELECT count(*) FROM strikeplate_keys
 			WHERE organisation = ? AND revoked IS NULL AND (expires IS NULL OR expires > ?)`},

@@ -45,6 +45,7 @@ func fullKey() storage.Key {
 	k.Sealed = []byte{0, 1, 0xff, 0}
 	k.SecretVersion = 7
 	k.Created = time.Date(2025, 12, 31, 23, 59, 59, 123456000, time.FixedZone("", 2*60*60))
+	k.Regenerated = noon.Add(-7654321 * time.Microsecond)
 	k.Expires = noon.Add(1234567 * time.Microsecond)
 	return k
 }
@@ -224,7 +225,7 @@ func regenerate(t testing.TB, s Store) {
 	p := probe{t, s}
 	k := p.create(newKey("acme", "k1"))[0]
 	old := k.Lookup
-	k.Lookup, k.Hash, k.SecretVersion, k.Last4 = "lookup-new", "$argon2id$new", 2, "yyyy"
+	k.Lookup, k.Hash, k.SecretVersion, k.Last4, k.Regenerated = "lookup-new", "$argon2id$new", 2, "yyyy", noon
 	p.commit(mutation(k))
 	_, err := s.KeyByLookup(t.Context(), old)
 	wantOnly(t, "KeyByLookup of the old Lookup", err, storage.ErrNotFound)

@@ -19,6 +19,7 @@ var listCases = []check[Store]{
 	{"SameCreated", sameCreated},
 	{"StatusFilters", statusFilters},
 	{"SparsePages", sparsePages},
+	{"OneLineage", oneLineage},
 	{"PageSizes", pageSizes},
 	{"KeyCursors", keyCursors},
 }
@@ -133,6 +134,39 @@ func sparsePages(t testing.TB, s Store) {
 	page, next, err := s.ListKeys(t.Context(), q)
 	if len(page) != 2 || next == "" || err != nil {
 		t.Errorf("first page: %v, next %q, %v", ids(page), next, err)
+	}
+}
+
+// oneLineage: a key's line of successors, found among the organisation's others.
+func oneLineage(t testing.TB, s Store) {
+	p := probe{t, s}
+	keys := newKeys("acme", 60)
+	var want []string
+	for i := range keys {
+		keys[i].Lineage = fmt.Sprintf("line-%d", i%7)
+		if i%7 == 3 {
+			want = append(want, keys[i].ID)
+		}
+	}
+	keys[3].Revoked = noon
+	p.create(keys...)
+	stranger := newKey("globex", "g1")
+	stranger.Lineage = "line-3"
+	p.create(stranger)
+	slices.Reverse(want)
+	q := storage.Query{Organisation: "acme", Lineage: "line-3", Now: noon, Limit: 2}
+	if d := cmp.Diff(want, ids(p.list(q))); d != "" {
+		t.Errorf("one lineage (-want +got):\n%s", d)
+	}
+	q.Status = storage.Active
+	if d := cmp.Diff(want[:len(want)-1], ids(p.list(q))); d != "" {
+		t.Errorf("its active keys (-want +got):\n%s", d)
+	}
+	for _, nobodys := range []string{"line-8", "LINE-3", "line-3 ", "line-%", "line-3\x00"} {
+		q.Lineage = nobodys
+		if got := p.list(q); len(got) != 0 {
+			t.Errorf("lineage %q lists %v", nobodys, ids(got))
+		}
 	}
 }
 
