@@ -1,0 +1,15 @@
+# METADATA
+# title: Routes that come with a plan
+package policies.scopes
+
+plans_of := {
+	"GET /v1/export": {"business", "enterprise"},
+	"POST /v1/webhooks": {"team", "business", "enterprise"},
+}
+
+# METADATA
+# title: The route comes with another plan
+deny["plan"] := "the route is not part of the organisation's plan" if {
+	not input.principal.plan in plans_of[input.route.pattern]
+	plans_of[input.route.pattern]
+}
