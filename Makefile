@@ -18,7 +18,7 @@ each = @failed=; for m in $(MODULES); do echo "==> $@: $$m"; (cd "$$m" && $(1)) 
 	[ -z "$$failed" ] || { echo "make $@ failed in:$$failed" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help test bench fuzz lint gofmt vet imports golangci tools tidy tidy-check services clean
+.PHONY: help test bench fuzz lint gofmt vet imports golangci rego tools tidy tidy-check services clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -50,9 +50,41 @@ imports: ## Check who may import whom, exported names, their documentation, mach
 golangci: $(BIN)/golangci-lint ## golangci-lint in every module, as .golangci.yml says
 	$(call each,$(BIN)/golangci-lint run --config=$(CURDIR)/.golangci.yml ./...)
 
-tools: $(BIN)/golangci-lint ## Build golangci-lint, benchstat and mockgen into bin/ (a minute or two, once)
+# OPA's command line judges the policies: their form, their types against the
+# schemas of their inputs, their tests. The bundled ones are tested completely.
+BUNDLED  := $(wildcard policies/*.rego)
+RULES    := $(filter-out %_test.rego,$(BUNDLED))
+EXAMPLES := $(sort $(dir $(wildcard policies/examples/*/*.rego)))
+OPA      := bin/opa
 
-# One build makes all three; the linter stands for them.
+rego: $(BIN)/opa ## Check and test the policies (builds OPA's command line, a minute or two, once)
+	$(OPA) fmt --fail --diff $(BUNDLED) $(EXAMPLES)
+	$(OPA) check --strict --schema policies/schemas/scopes.json policies/scopes*.rego
+	$(OPA) check --strict --schema policies/schemas/manage.json policies/manage*.rego
+	$(OPA) check --strict --schema policies/schemas/resource.json policies/resource*.rego
+	$(OPA) check --strict --schema policies/schemas/meetings.json policies/resource*.rego policies/meetings*.rego
+	@for d in $(EXAMPLES); do $(check-example) || exit 1; done
+	$(OPA) eval --fail --format pretty 'all := {p | p := data.schemas[_].properties.principal}; count(all) == 1' $(same-principal) >/dev/null
+	$(OPA) test $(BUNDLED)
+	$(OPA) test --coverage --threshold 100 $(BUNDLED) | tail -2
+	@for d in $(EXAMPLES); do echo "$(OPA) test $$d" && $(OPA) test $(RULES) $$d*.rego || exit 1; done
+
+# An example that brings columns of its own brings their schema too.
+check-example = s=$$d/schema.json && if [ ! -e $$s ]; then s=policies/schemas/$$(sed -n 's/^package policies\.\([a-z]*\)$$/\1/p' $$d*.rego | head -1).json; fi && \
+	echo "$(OPA) check $$d" && $(OPA) check --strict --schema $$s $$d*.rego
+
+# Those who write policies know one principal, so no schema may tell another.
+same-principal = $(foreach s,scopes resource meetings,-d schemas.$s:policies/schemas/$s.json) \
+	$(foreach s,$(wildcard policies/examples/*/schema.json),-d schemas.$(notdir $(patsubst %/,%,$(dir $s))):$s)
+
+$(BIN)/opa: internal/tools/go.mod internal/tools/go.sum
+	@mkdir -p $(BIN)
+	go -C internal/tools build -o $(BIN)/ github.com/open-policy-agent/opa
+	@touch $@
+
+tools: $(BIN)/golangci-lint ## Build golangci-lint, benchstat, mockgen and opa into bin/ (a minute or two, once)
+
+# One build makes all; the linter stands for them.
 $(BIN)/golangci-lint: internal/tools/go.mod internal/tools/go.sum
 	@mkdir -p $(BIN)
 	go -C internal/tools build -o $(BIN)/ tool
