@@ -1,0 +1,130 @@
+package policies
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/storage"
+)
+
+// The keys of input documents, made once.
+var (
+	keyPrincipal, keyRoute, keyClient, keyActor, keyAction, keyKey, keyResource = term("principal"), term("route"), term("client"),
+		term("actor"), term("action"), term("key"), term("resource")
+	keyKind, keyEnvironment, keyAccess, keyCredential, keyLineage, keyClientID = term("kind"), term("environment"), term("access"),
+		term("credential"), term("lineage"), term("client_id")
+	keyOrganisation, keySubject, keyPlan, keyScopes, keySettings, keyExpires = term("organisation"), term("subject"), term("plan"),
+		term("scopes"), term("settings"), term("expires")
+	keyMethod, keyPattern, keyAllOf, keyAnyOf       = term("method"), term("pattern"), term("all_of"), term("any_of")
+	keyAddress, keyUser, keyRole                    = term("address"), term("user"), term("role")
+	keyID, keyOwner, keyCreator, keyFormat, keyName = term("id"), term("owner"), term("creator"), term("format"), term("name")
+	emptyObject                                     = ast.ObjectTerm()
+	emptyArray                                      = ast.ArrayTerm()
+)
+
+func term(s string) *ast.Term { return ast.StringTerm(s) }
+
+func pair(k, v *ast.Term) [2]*ast.Term { return [2]*ast.Term{k, v} }
+
+// array is the Rego value of a list; an empty one and none at all are the same.
+func array[S ~string](list []S) *ast.Term {
+	if len(list) == 0 {
+		return emptyArray
+	}
+	terms := make([]*ast.Term, len(list))
+	for i, s := range list {
+		terms[i] = ast.StringTerm(string(s))
+	}
+	return ast.ArrayTerm(terms...)
+}
+
+// principalTerm is the principal as every policy sees it.
+func principalTerm(p *strikeplate.Principal) (*ast.Term, error) {
+	settings := emptyObject
+	if len(p.Settings) > 0 {
+		v, err := ast.InterfaceToValue(p.Settings)
+		if err != nil {
+			return nil, fmt.Errorf("%w: the principal's settings: %w", ErrUndecided, err)
+		}
+		settings = ast.NewTerm(v)
+	}
+	return ast.NewTerm(ast.NewObject(
+		pair(keyKind, term(string(p.Kind))),
+		pair(keyEnvironment, term(string(p.Environment))),
+		pair(keyAccess, term(string(p.Access))),
+		pair(keyCredential, term(p.Credential)),
+		pair(keyLineage, term(p.Lineage)),
+		pair(keyClientID, term(p.ClientID)),
+		pair(keyOrganisation, term(p.Organisation)),
+		pair(keySubject, term(p.Subject)),
+		pair(keyPlan, term(p.Plan)),
+		pair(keyScopes, array(p.Scopes)),
+		pair(keySettings, settings),
+		pair(keyExpires, term(expiry(p.Expires))),
+	)), nil
+}
+
+func expiry(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+func clientTerm(address netip.Addr) *ast.Term {
+	return ast.NewTerm(ast.NewObject(pair(keyAddress, term(addressText(address)))))
+}
+
+func addressText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+// clientOf is the address of the request that ctx belongs to.
+func clientOf(ctx context.Context) netip.Addr {
+	if x := strikeplate.ExchangeFrom(ctx); x != nil {
+		return x.Client()
+	}
+	return netip.Addr{}
+}
+
+// resourceInput is a resource's input without the row.
+func resourceInput(p *strikeplate.Principal, kind string, client netip.Addr) (ast.Object, error) {
+	principal, err := principalTerm(p)
+	if err != nil {
+		return nil, err
+	}
+	return ast.NewObject(pair(keyPrincipal, principal), pair(keyKind, term(kind)), pair(keyClient, clientTerm(client))), nil
+}
+
+// manageInput is the input of the entry manage.
+func manageInput(a storage.Actor, action string, k storage.Key) ast.Object {
+	return ast.NewObject(
+		pair(keyActor, ast.NewTerm(ast.NewObject(
+			pair(keyUser, term(a.User)),
+			pair(keyOrganisation, term(a.Organisation)),
+			pair(keyRole, term(a.Role)),
+			pair(keyScopes, array(a.Scopes)),
+		))),
+		pair(keyAction, term(action)),
+		pair(keyKey, ast.NewTerm(ast.NewObject(
+			pair(keyID, term(k.ID)),
+			pair(keyOrganisation, term(k.Organisation)),
+			pair(keyOwner, term(k.Owner)),
+			pair(keyCreator, term(k.Creator)),
+			pair(keyAccess, term(string(k.Access))),
+			pair(keyEnvironment, term(string(k.Environment))),
+			pair(keyScopes, array(k.Scopes)),
+			pair(keyFormat, term(k.Format)),
+			pair(keyName, term(k.Name)),
+		))),
+		pair(keyClient, clientTerm(a.Client)),
+	)
+}
