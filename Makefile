@@ -64,7 +64,8 @@ rego: $(BIN)/opa ## Check and test the policies (builds OPA's command line, a mi
 	$(OPA) check --strict --schema policies/schemas/resource.json policies/resource*.rego
 	$(OPA) check --strict --schema policies/schemas/meetings.json policies/resource*.rego policies/meetings*.rego
 	@for d in $(EXAMPLES); do $(check-example) || exit 1; done
-	$(OPA) eval --fail --format pretty 'all := {p | p := data.schemas[_].properties.principal}; count(all) == 1' $(same-principal) >/dev/null
+	$(OPA) eval --fail --format pretty 'all := {p | p := data.schemas[_].properties.principal}; count(all) == 1' $(same-principal) >/dev/null \
+		|| { echo 'make rego: the schemas describe principal in different ways' >&2; exit 1; }
 	$(OPA) test $(BUNDLED)
 	$(OPA) test --coverage --threshold 100 $(BUNDLED) | tail -2
 	@for d in $(EXAMPLES); do echo "$(OPA) test $$d" && $(OPA) test $(RULES) $$d*.rego || exit 1; done

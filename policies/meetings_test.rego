@@ -315,6 +315,16 @@ test_002_4_no_level_sees_nothing if {
 	}
 }
 
+# Twice: nothing allows them, and a denial would hold if something did.
+test_limited_levels_are_locked_twice if {
+	every p in [user_limited, org_limited] {
+		every name in {"private", "owned_private", "attended_private", "unowned_private"} {
+			count(meetings.allow) == 0 with input as request(p, everything[name])
+			denials(p, everything[name]) == {"private"}
+		}
+	}
+}
+
 # Unknown privacy is private: only those who see private meetings see it.
 test_unknown_privacy_counts_as_private if {
 	unclear := object.union(meeting, {"private": null})

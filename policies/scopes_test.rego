@@ -98,6 +98,7 @@ test_002_72b_routes_that_require_a_level if {
 test_one_reason_at_a_time if {
 	all := {"environment": "test", "access": ["legacy"], "all_of": ["notes:read"], "any_of": ["notes:write"]}
 	decision({}, all) == {"deny environment"}
+	decision({"access": "legacy"}, all) == {"deny environment"}
 	decision({"environment": "test"}, all) == {"deny access"}
 	decision({"environment": "test", "access": "legacy"}, all) == {"deny missing"}
 	decision({"environment": "test", "access": "legacy", "scopes": ["notes:read"]}, all) == {"deny missing"}
