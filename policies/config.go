@@ -25,9 +25,9 @@ type Config struct {
 	// 250 ms. One that takes longer is an error, which denies.
 	Deadline time.Duration
 	// Builtins names functions that policies may call though their results change
-	// from call to call or reach out of the process, such as "time.now_ns" or
-	// "http.send". Decisions that depend on them are not remembered. None: a policy
-	// that calls one is refused.
+	// from call to call, or they reach out of the process, or no deadline reaches
+	// into them, such as "time.now_ns", "http.send" and "bits.lsh". Decisions that
+	// depend on them are not remembered. None: a policy that calls one is refused.
 	Builtins []string
 	// AllowNet are the hosts that http.send may reach where Builtins names it.
 	// None: no host.
@@ -100,12 +100,16 @@ func (c *Config) capabilities() *ast.Capabilities {
 // which fetch what their arguments name, though OPA doesn't mark them.
 var impure = []string{
 	"io.jwt.decode_verify", "crypto.x509.parse_and_verify_certificates", "crypto.x509.parse_and_verify_certificates_with_options",
-	"json.match_schema", "json.verify_schema", "providers.aws.sign_req", "rego.metadata.chain", "trace",
+	"json.match_schema", "json.verify_schema", "providers.aws.sign_req", "trace",
 }
+
+// endless are functions that short arguments keep busy for longer than any
+// deadline, and that no deadline reaches into.
+var endless = []string{"bits.lsh", "strings.render_template", "graph.reachable_paths", "regex.globs_match"}
 
 // restricted are the functions that are barred unless the Config names them.
 func restricted() []string {
-	names := slices.Clone(impure)
+	names := slices.Concat(impure, endless)
 	for _, b := range ast.Builtins {
 		if b.Nondeterministic {
 			names = append(names, b.Name)

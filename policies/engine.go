@@ -17,9 +17,11 @@ type Engine struct {
 	specs []entrySpec
 	base  *snapshot
 
-	active atomic.Pointer[revision]
-	state  state
-	counts counts
+	active   atomic.Pointer[revision]
+	trial    atomic.Pointer[Trial]
+	recorder *recorder // nil: no decision log
+	state    state
+	counts   counts
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -34,7 +36,7 @@ type state struct {
 }
 
 type counts struct {
-	loads, failures, undecided atomic.Uint64
+	loads, failures, remembered, evaluated, undecided atomic.Uint64
 }
 
 // New reads, checks and compiles the policies. It fails if they can't be, or with
@@ -52,7 +54,7 @@ func New(c Config) (*Engine, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	e := &Engine{c: c, specs: specs, base: base, stop: stop}
+	e := &Engine{c: c, specs: specs, base: base, recorder: newRecorder(&c.Log), stop: stop}
 	if err := e.start(ctx); err != nil {
 		stop()
 		e.done.Wait()
@@ -68,6 +70,9 @@ func (e *Engine) start(ctx context.Context) error {
 	}
 	if err := e.Reload(ctx); err != nil && !e.c.StartUnready {
 		return fmt.Errorf("policies: %w", err)
+	}
+	if e.recorder != nil {
+		e.done.Go(func() { e.recorder.run(ctx.Done()) })
 	}
 	return nil
 }
@@ -183,6 +188,9 @@ func (e *Engine) current() (*revision, error) {
 // ctx allows. Decisions can still be made afterwards; they are not recorded.
 func (e *Engine) Close(ctx context.Context) error {
 	e.stop()
+	if t := e.trial.Load(); t != nil {
+		t.Stop()
+	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

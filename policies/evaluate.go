@@ -101,10 +101,15 @@ func (p *prepared) evaluate(ctx context.Context, deadline time.Duration, now fun
 	if err == nil && !answered {
 		err = errors.New("the rules are undefined")
 	}
-	if err != nil {
-		return verdict{}, fmt.Errorf("%w: %w", ErrUndecided, err)
+	switch {
+	case err == nil:
+		return v, nil
+	case topdown.IsCancel(err) && ctx.Err() != nil:
+		err = ctx.Err()
+	case topdown.IsCancel(err):
+		err = fmt.Errorf("the deadline of %v passed: %w", deadline, err)
 	}
-	return v, nil
+	return verdict{}, fmt.Errorf("%w: %w", ErrUndecided, err)
 }
 
 // judge finds the rule that decides: the first denial, else the first allowing

@@ -95,6 +95,26 @@ func clientOf(ctx context.Context) netip.Addr {
 	return netip.Addr{}
 }
 
+// routeInput is the input of the entry scopes.
+func routeInput(r scopeRequest, client netip.Addr) (ast.Value, error) {
+	principal, err := principalTerm(r.Principal)
+	if err != nil {
+		return nil, err
+	}
+	return ast.NewObject(
+		pair(keyPrincipal, principal),
+		pair(keyRoute, ast.NewTerm(ast.NewObject(
+			pair(keyMethod, term(r.Method)),
+			pair(keyPattern, term(r.Route)),
+			pair(keyAllOf, array(r.Requirement.AllOf)),
+			pair(keyAnyOf, array(r.Requirement.AnyOf)),
+			pair(keyAccess, array(r.Requirement.Access)),
+			pair(keyEnvironment, term(string(r.Requirement.Environment))),
+		))),
+		pair(keyClient, clientTerm(client)),
+	), nil
+}
+
 // resourceInput is a resource's input without the row.
 func resourceInput(p *strikeplate.Principal, kind string, client netip.Addr) (ast.Object, error) {
 	principal, err := principalTerm(p)

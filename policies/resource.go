@@ -1,5 +1,7 @@
 package policies
 
+import "github.com/open-policy-agent/opa/v1/ast"
+
 // Resource is a kind of rows that policies decide about.
 type Resource struct {
 	Name, Inherits string
@@ -9,3 +11,7 @@ type Resource struct {
 type Row map[string]any
 
 func (r *Resource) schema() any { return map[string]any{"type": "object"} }
+
+func (r *Resource) value(row Row) (ast.Value, error) {
+	return ast.InterfaceToValue(map[string]any(row))
+}

@@ -31,6 +31,7 @@ type entry struct {
 	rules    ruleset
 	reads    reads
 	query    prepared
+	noRule   *rule
 }
 
 // build makes a revision of what was read.
@@ -100,7 +101,7 @@ func (c *Config) buildEntry(ctx context.Context, s *entrySpec, m *material, stor
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{spec: s, rules: rules}
+	e := &entry{spec: s, rules: rules, noRule: noRule(s.name)}
 	if e.compiler, err = c.compile(modules, schema, m.data); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.name, err)
 	}

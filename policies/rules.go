@@ -29,6 +29,14 @@ type rule struct {
 // idForm keeps ids fit for logs, headers and dashboards.
 var idForm = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 
+// noRuleID ends the id that is told where no rule speaks.
+const noRuleID = "default"
+
+// noRule is what decides an entry where no rule does.
+func noRule(entry string) *rule {
+	return &rule{id: entry + "." + noRuleID, reason: "no rule allows it", public: true}
+}
+
 // rulesOf checks the form of a module's deciding rules and returns them.
 func rulesOf(m *ast.Module, isBundled bool) ([]*rule, error) {
 	root, name, all := packagePath(m.Package)
@@ -88,6 +96,8 @@ func checkForm(r *ast.Rule, kind string) (string, error) {
 	switch {
 	case !ok:
 		return "", refused(r.Location, "the id of %s must be a literal string, not %v; a rule has the form %s", kind, h.Reference[1], form(kind))
+	case id == noRuleID:
+		return "", refused(r.Location, "the id %q means that no rule spoke; give %s another id", noRuleID, kind)
 	case !idForm.MatchString(string(id)):
 		return "", refused(r.Location, "the id %q must be up to 64 of a-z, 0-9, _ and -", string(id))
 	}

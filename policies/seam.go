@@ -1,0 +1,24 @@
+package policies
+
+import "github.com/strikeplate/strikeplate"
+
+// Stand-ins until package scope has them.
+type (
+	requirement struct {
+		AllOf, AnyOf []string
+		Access       []strikeplate.Access
+		Environment  strikeplate.Environment
+	}
+	scopeRequest struct {
+		Principal     *strikeplate.Principal
+		Requirement   requirement
+		Method, Route string
+	}
+	scopeDecision struct {
+		Allowed                bool
+		Rule, Reason, Revision string
+		Missing                []string
+	}
+)
+
+func (r requirement) Missing([]string) []string { return nil }
