@@ -2,8 +2,8 @@
 # title: Exports run in office hours
 # description: |
 #   Needs time.now_ns, which reads the clock: your service has to allow it by
-#   name, and no decision of this entry is remembered then. The zone comes from
-#   the machine's time zone database; without one the office stays closed.
+#   name, and no decision on a route is remembered then. The zone comes from the
+#   machine's time zone database; without one exports are answered 503.
 package policies.scopes
 
 # METADATA

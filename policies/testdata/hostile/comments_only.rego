@@ -1,0 +1,4 @@
+# want: empty module
+# outcome: refused
+# A file that says nothing.
+# Nothing here.

@@ -1,0 +1,6 @@
+# want: 
+# outcome: harmless
+# Reads everything: such decisions are not remembered.
+package policies.scopes
+
+deny["x"] := "y" if json.marshal(input) == "never"

@@ -1,0 +1,6 @@
+# want: decides nothing
+# outcome: refused
+# A denial where nobody asks.
+package policies.lib
+
+deny["x"] := "y" if true

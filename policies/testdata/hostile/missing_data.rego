@@ -1,0 +1,6 @@
+# want: would never be defined
+# outcome: refused
+# A block list that nobody supplied.
+package policies.scopes
+
+deny["x"] := "y" if input.principal.organisation in data.policies.blocked

@@ -1,0 +1,6 @@
+# want: undefined ref: input.principal.organization
+# outcome: refused
+# A denial that would never deny.
+package policies.scopes
+
+deny["x"] := "y" if input.principal.organization == "acme"

@@ -1,0 +1,6 @@
+# want: is outside of policies
+# outcome: refused
+# OPA's usual package, which nobody asks.
+package main
+
+deny["all"] := "closed" if true

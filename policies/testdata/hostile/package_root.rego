@@ -1,0 +1,6 @@
+# want: is nobody's
+# outcome: refused
+# Names no entry.
+package policies
+
+deny["all"] := "closed" if true

@@ -1,0 +1,6 @@
+# want: rego_recursion_error
+# outcome: refused
+# Reads all rules from within one.
+package policies.scopes
+
+deny["x"] := "y" if count(data) == 0

@@ -1,0 +1,6 @@
+# want: row_count.rego:
+# outcome: refused
+# A function of a relation. No database can be asked so.
+package policies.meetings
+
+allow["x"] := "y" if count(input.resource.participants) > 3

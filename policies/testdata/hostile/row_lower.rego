@@ -1,0 +1,6 @@
+# want: row_lower.rego:
+# outcome: refused
+# A function of a column. No database can be asked so.
+package policies.meetings
+
+allow["x"] := "y" if lower(input.resource.owner) == "ada"

@@ -1,0 +1,6 @@
+# want: row_regex.rego:
+# outcome: refused
+# A function of a column. No database can be asked so.
+package policies.meetings
+
+allow["x"] := "y" if regex.match("^a", input.resource.owner)
