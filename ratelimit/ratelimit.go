@@ -80,9 +80,9 @@ type Charge struct {
 	// A negative cost is an error ([ErrCost]): taking must not give. More than can
 	// ever be had at once is one too ([ErrTooCostly]).
 	Cost int64
-	// Taken is when the charge was taken, by the caller's real clock. Refund alone
-	// reads it: what was taken in a window that is over is not given back to the
-	// one that runs. Zero means just now.
+	// Taken is when the charge was taken: Decision.Taken of the Take, or a reading of
+	// the real clock after it. Refund alone reads it: what was taken in a window
+	// that is over is not given back to the one that runs. Zero means just now.
 	Taken time.Time
 }
 
@@ -102,6 +102,10 @@ type Decision struct {
 	// anything meanwhile. For a fixed window it is the window's end. Zero if
 	// everything can be had now.
 	ResetAfter time.Duration
+	// Taken is when the engine consumed the charge, by this process's clock; for
+	// Charge.Taken when it is to be refunded. Zero if nothing was consumed, or the
+	// engine doesn't know: then read the clock after Take.
+	Taken time.Time
 }
 
 // Engine counts. It is safe for concurrent use. Each implementation says how

@@ -1,0 +1,86 @@
+package ratelimit
+
+import (
+	"fmt"
+	"time"
+
+	ulule "github.com/ulule/limiter/v3/drivers/store/memory"
+)
+
+// NewFixedWindow returns the default engine: a window begins with the first
+// charge under a key and ends a Period later, and at most Limit units pass in it.
+//
+// Windows know nothing of each other, so a caller that spends one at its end and
+// the next at its beginning gets up to twice the Limit within any one Period.
+// Where that matters use [NewSlidingLog] or [NewGCRA], or a second, shorter
+// policy. A Burst is refused. A counter takes about 200 bytes, whatever the Limit.
+//
+// Counters are those of the memory store of ulule/limiter v3, one cache a shard.
+// Used below its Store it tells a window's end to the nanosecond, starts no
+// goroutine, and can be bounded.
+func NewFixedWindow(c MemoryConfig) (*Memory, error) {
+	return newMemory[ulule.Counter](fixedWindow{}, c, defaultKeys)
+}
+
+type fixedWindow struct{}
+
+func (fixedWindow) check(p Policy) error {
+	if p.Burst != 0 {
+		return fmt.Errorf("%w: %s: a fixed window cannot honour Burst %d; use a second, shorter policy", ErrPolicy, p.Name, p.Burst)
+	}
+	return nil
+}
+
+func (fixedWindow) most(p Policy) int64         { return p.Limit }
+func (fixedWindow) fresh(Policy) *ulule.Counter { return &ulule.Counter{} }
+
+// cells are a cache without a cleaner: no interval, no goroutine.
+func (fixedWindow) cells() cells[ulule.Counter] { return ulule.NewCache(0).Cache }
+
+func (fixedWindow) copy(_ Policy, from *ulule.Counter, _ time.Time) *ulule.Counter {
+	c := &ulule.Counter{}
+	if used, end := from.Load(0); end != 0 {
+		c.Increment(used, end)
+	}
+	return c
+}
+
+// window describes a counter. In a window that is over nothing is used.
+func window(p Policy, used, end int64, now time.Time) Decision {
+	d := Decision{Limit: p.Limit, Remaining: max(0, p.Limit-used)}
+	if end != 0 {
+		// A counter lives up to and including the last nanosecond.
+		d.ResetAfter = max(1, time.Duration(end-now.UnixNano())+1)
+	}
+	return d
+}
+
+func (fixedWindow) look(c *ulule.Counter, p Policy, cost int64, now time.Time) Decision {
+	used, end := c.Load(0)
+	d := window(p, used, end, now)
+	d.Allowed = cost <= d.Remaining
+	if !d.Allowed {
+		d.RetryAfter = d.ResetAfter
+	}
+	return d
+}
+
+// take may find that the window ended since look: then another begins, in which
+// the cost fits as well.
+func (fixedWindow) take(c *ulule.Counter, p Policy, cost int64, now time.Time) Decision {
+	used, end := c.Increment(cost, now.Add(p.Period).UnixNano())
+	d := window(p, used, end, now)
+	d.Allowed, d.Taken = true, now
+	return d
+}
+
+// refund passes the window's own end: should it be over by now, the library
+// begins another one with less than nothing, which is then over as well.
+func (fixedWindow) refund(c *ulule.Counter, p Policy, cost int64, taken, _ time.Time) {
+	used, end := c.Load(0)
+	if end != 0 && taken.UnixNano() >= end-int64(p.Period) {
+		c.Increment(-min(cost, used), end)
+	}
+}
+
+func (fixedWindow) idle(c *ulule.Counter, _ time.Time) bool { return c.Expired() }
