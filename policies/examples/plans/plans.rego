@@ -9,6 +9,9 @@ plans_of := {
 
 # METADATA
 # title: The route comes with another plan
+# description: The custom member public lets callers read the reason.
+# custom:
+#   public: true
 deny["plan"] := "the route is not part of the organisation's plan" if {
 	not input.principal.plan in plans_of[input.route.pattern]
 	plans_of[input.route.pattern]
