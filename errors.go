@@ -18,7 +18,10 @@ const (
 	CodeLapsed      = "subscription_required"   // 402: the key works again on renewal
 	CodeAddress     = "ip_not_allowed"          // 403: not in the key's allowlist
 	CodeScope       = "insufficient_scope"      // 403
+	CodeTooCostly   = "cost_exceeds_limit"      // 403: one request costs more than its limit ever allows
 	CodeFailures    = "too_many_failures"       // 429: wrong secrets for one key from one address
+	CodeLimited     = "rate_limit_exceeded"     // 429: try again after Retry-After
+	CodeConcurrency = "too_many_concurrent"     // 429: too many requests in flight
 	CodeUnavailable = "temporarily_unavailable" // 503: could not check, or too busy to
 )
 
