@@ -106,6 +106,8 @@ tidy-module = go mod verify && go build -mod=readonly -o /dev/null ./... && \
 # What the tests start; .ci/run installs it.
 services:
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo "note: PostgreSQL is missing, its tests will skip: apt-get install postgresql"
+	@command -v redis-server >/dev/null || echo "note: Redis is missing, its tests will skip: apt-get install redis-server"
+	@PATH=$$PATH:/usr/sbin; command -v mariadbd >/dev/null && command -v mariadb-install-db >/dev/null || echo "note: MariaDB is missing, its tests will skip: apt-get install mariadb-server"
 	@command -v openssl >/dev/null || echo "note: openssl is missing, the tests that sign with it will skip: apt-get install openssl"
 
 clean: ## Remove bin/

@@ -68,6 +68,11 @@ var closures = []closure{
 		only:  append([]string{"~/storage/redis/...", "~/ratelimit/redis/...", "~/internal/redistest/..."}, programs...),
 		tests: true, links: true,
 	},
+	{
+		what:  []string{"github.com/go-sql-driver/..."},
+		only:  append([]string{"~/internal/mariatest/..."}, programs...),
+		tests: true, links: true,
+	},
 }
 
 // limiters count requests for a service. golang.org/x/time/rate, a token bucket

@@ -1,4 +1,4 @@
-package pgtest
+package processtest
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-func dieWithParent(cmd *exec.Cmd) { cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT }
+func dieWithParent(cmd *exec.Cmd, by syscall.Signal) { cmd.SysProcAttr.Pdeathsig = by }
 
 // children lists the processes whose parent is pid.
 func children(pid int) []int {

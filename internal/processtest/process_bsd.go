@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package pgtest
+package processtest
 
 import (
 	"os/exec"
@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// dieWithParent: there is no such promise outside Linux; [Main] and Cleanup
-// stop the server.
-func dieWithParent(*exec.Cmd) {}
+// dieWithParent: there is no such promise outside Linux; [Shared.Main] and
+// Cleanup stop the server.
+func dieWithParent(*exec.Cmd, syscall.Signal) {}
 
 // children lists the processes whose parent is pid.
 func children(pid int) []int {

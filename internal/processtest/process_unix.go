@@ -1,6 +1,6 @@
 //go:build unix
 
-package pgtest
+package processtest
 
 import (
 	"os"
@@ -9,23 +9,23 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 )
 
-// process is a running server: the postmaster and the children it made.
+// process is a running server: the process that was launched and the children
+// it made.
 type process struct {
 	pid  int
-	done chan struct{} // closed when the postmaster ended
+	done chan struct{} // closed when the process ended
 	err  error         // how it ended; read after done
 }
 
-// launch starts cmd so that it ends when this program does, however that ends.
-// On Linux the kernel ties that promise to the thread which started the child
+// launch starts cmd so that it ends when this program does, however that ends, by
+// the signal quit. On Linux the kernel ties that promise to the thread which started the child
 // (PR_SET_PDEATHSIG), so the thread is kept for as long as the child lives.
-func launch(cmd *exec.Cmd) (*process, error) {
-	dieWithParent(cmd)
+func launch(cmd *exec.Cmd, quit syscall.Signal) (*process, error) {
+	dieWithParent(cmd, quit)
 	p := &process{done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
@@ -61,13 +61,17 @@ func (p *process) kill() {
 	}
 }
 
-// quit ends the server at once, in the way that it knows (an "immediate
-// shutdown"), and by force if it doesn't react.
-func (p *process) quit() {
+// quit ends the server by a signal that it knows, and by force if it doesn't
+// react.
+func (p *process) quit(by syscall.Signal) {
 	if p.ended() {
 		return
 	}
-	_ = syscall.Kill(p.pid, syscall.SIGQUIT)
+	if by == syscall.SIGKILL {
+		p.kill()
+		return
+	}
+	_ = syscall.Kill(p.pid, by)
 	select {
 	case <-p.done:
 	case <-time.After(10 * time.Second):
@@ -75,7 +79,7 @@ func (p *process) quit() {
 	}
 }
 
-// ended reports whether the postmaster was waited for: its number may name
+// ended reports whether the process was waited for: its number may name
 // another process by now, so nothing must be sent to it.
 func (p *process) ended() bool {
 	select {
@@ -93,7 +97,7 @@ func (p *process) wait() {
 	}
 }
 
-// pause stops the tree and returns it. The postmaster is the first, so that it
+// pause stops the tree and returns it. The parent is the first, so that it
 // makes no more children while they are counted.
 func (p *process) pause() []int {
 	if p.ended() {
@@ -118,13 +122,15 @@ func (p *process) resume() {
 	_ = syscall.Kill(p.pid, syscall.SIGCONT)
 }
 
-// serverUser is whom the server runs as: nobody in particular, unless this
-// program is root, which PostgreSQL refuses to be.
-var serverUser = sync.OnceValue(func() *syscall.Credential {
+// An account is whom a server runs as: nobody in particular (nil), unless this
+// program is root, which servers refuse to be.
+type account syscall.Credential
+
+func accountOf(name string) *account {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	for _, name := range []string{"postgres", "nobody"} {
+	for _, name := range []string{name, "nobody"} {
 		u, err := user.Lookup(name)
 		if err != nil {
 			continue
@@ -132,27 +138,27 @@ var serverUser = sync.OnceValue(func() *syscall.Credential {
 		uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
 		gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
 		if err1 == nil && err2 == nil {
-			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+			return &account{Uid: uint32(uid), Gid: uint32(gid)}
 		}
 	}
-	return &syscall.Credential{Uid: 65534, Gid: 65534}
-})
-
-func demote(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: serverUser()}
+	return &account{Uid: 65534, Gid: 65534}
 }
 
-// handOver makes the server's user the owner of path.
-func handOver(path string) error {
-	if u := serverUser(); u != nil {
-		return os.Chown(path, int(u.Uid), int(u.Gid))
+func (a *account) demote(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: (*syscall.Credential)(a)}
+}
+
+// handOver makes the account the owner of path.
+func (a *account) handOver(path string) error {
+	if a == nil {
+		return nil
 	}
-	return nil
+	return os.Chown(path, int(a.Uid), int(a.Gid))
 }
 
-// traversable reports whether the server's user gets as far as dir.
-func traversable(dir string) bool {
-	if serverUser() == nil {
+// traversable reports whether the account gets as far as dir.
+func (a *account) traversable(dir string) bool {
+	if a == nil {
 		return true
 	}
 	dir, err := filepath.Abs(dir)
