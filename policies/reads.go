@@ -15,7 +15,10 @@ type reads struct {
 	// input.principal.scopes; what is below a path belongs to it.
 	paths []ast.Ref
 	// whole: some rule reads more of the input than paths say, because says where.
+	// A row is apart from that: it is never part of what is kept.
 	whole bool
+	// row: some rule may read input.resource.
+	row bool
 	// volatile are the functions called whose results depend on more than the
 	// input.
 	volatile []string
@@ -97,6 +100,7 @@ func (w *readsWalk) rule(r *ast.Rule) {
 	visitor = ast.NewGenericVisitor(func(x any) bool {
 		switch x := x.(type) {
 		case *ast.With:
+			w.out.row = true
 			w.broadRead(x.Location, "with")
 		case ast.Ref:
 			w.ref(x, r.Location)
@@ -109,6 +113,7 @@ func (w *readsWalk) rule(r *ast.Rule) {
 			return true
 		case ast.Var:
 			if x.Equal(ast.InputRootDocument.Value) {
+				w.out.row = true
 				w.broadRead(r.Location, "input as a whole")
 			}
 		}
@@ -150,6 +155,12 @@ func (w *readsWalk) input(ref ast.Ref, at *ast.Location) {
 			break
 		}
 		key += "." + string(s)
+	}
+	if key == "input" || key == "input.resource" || len(ref) > 1 && ref[1].Equal(keyResource) {
+		w.out.row = true
+	}
+	if key == "input.resource" {
+		return
 	}
 	if broad[key] {
 		w.broadRead(at, ref.String())

@@ -31,6 +31,7 @@ type entry struct {
 	rules    ruleset
 	reads    reads
 	query    prepared
+	shaper   *shaper // of a resource
 	noRule   *rule
 }
 
@@ -109,7 +110,13 @@ func (c *Config) buildEntry(ctx context.Context, s *entrySpec, m *material, stor
 	if e.query, err = prepare(ctx, e.compiler, store, &e.rules); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.name, err)
 	}
-	return e, nil
+	if s.resource != nil {
+		e.shaper, err = newShaper(ctx, shaperConfig{
+			compiler: e.compiler, store: store, txn: e.query.txn, resource: s.resource, kind: s.name,
+			rules: &e.rules, reads: &e.reads, deadline: c.Deadline, now: c.Now,
+		})
+	}
+	return e, err
 }
 
 // schema is what an entry's rules may read.

@@ -51,7 +51,11 @@ func (e *Engine) Visible(ctx context.Context, p *strikeplate.Principal, resource
 
 // see decides on rows.
 func (e *Engine) see(ctx context.Context, on *entry, p *strikeplate.Principal, rows []Row) ([]verdict, error) {
-	return e.seeByRego(ctx, on, p, rows)
+	verdicts, err := on.shaper.decide(ctx, p, rows, on.noRule)
+	if err != nil {
+		e.counts.undecided.Add(1)
+	}
+	return verdicts, err
 }
 
 // seeByRego evaluates the rules themselves, once for each row.

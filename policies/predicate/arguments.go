@@ -1,5 +1,7 @@
 package predicate
 
+import "slices"
+
 // Resolve replaces by constants those comparisons that need no row: an argument
 // with a literal, another argument, or a list of them. What remains is about rows only.
 func Resolve(p Predicate, args []string) (Predicate, error) {
@@ -90,4 +92,33 @@ func eachOperand(list []Operand, f func(Operand) Operand) []Operand {
 		out[i] = f(o)
 	}
 	return out
+}
+
+// Operands returns the operands of p, each once.
+func Operands(p Predicate) []Operand {
+	var found []Operand
+	seen := make(map[Operand]bool)
+	substituted(p, func(o Operand) {
+		if !seen[o] {
+			seen[o] = true
+			found = append(found, o)
+		}
+	})
+	return found
+}
+
+func substituted(p Predicate, f func(Operand)) {
+	substitute(p, func(o Operand) Operand { f(o); return o })
+}
+
+// Relations returns the names of the relations in p, each once.
+func Relations(p Predicate) []string {
+	var found []string
+	rewrite(p, func(leaf Predicate) Predicate {
+		if h, ok := leaf.(Holding); ok && !slices.Contains(found, h.Relation) {
+			found = append(found, h.Relation)
+		}
+		return leaf
+	})
+	return found
 }

@@ -167,9 +167,9 @@ func integer(v any) (any, bool) {
 	case uint32:
 		return int64(n), true
 	case uint64:
-		return int64(n), n <= 1<<63-1
+		return int64(n), n < 1<<63
 	case uint:
-		return int64(n), uint64(n) <= 1<<63-1
+		return int64(n), uint64(n) < 1<<63
 	}
 	return v, false
 }
