@@ -78,12 +78,27 @@ func (set *ruleset) add(s *entrySpec, m *module, r *rule) (counts bool, err erro
 	case len(s.line) > 1:
 		return false, nil // what hides a parent's columns hides nothing of the heir's
 	default:
+		if err := s.resource.hides(r); err != nil {
+			return false, err
+		}
 		into = &set.masks
 	}
 	if !slices.ContainsFunc(*into, func(have ast.Ref) bool { return have.Equal(r.ref) }) {
 		*into = append(*into, r.ref)
 	}
 	return true, nil
+}
+
+// hides checks a mask against the columns.
+func (r *Resource) hides(mask *rule) error {
+	for _, name := range mask.hidden {
+		_, isColumn := r.Columns[name]
+		_, isRelation := r.Relations[name]
+		if !isColumn && !isRelation {
+			return refused(mask.at, "%s: %s has no column or relation %q", mask.id, r.Name, name)
+		}
+	}
+	return nil
 }
 
 func (f *rule) kind() string {

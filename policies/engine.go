@@ -45,6 +45,10 @@ func New(c Config) (*Engine, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
+	var err error
+	if c.Resources, err = settleResources(c.Resources); err != nil {
+		return nil, err
+	}
 	specs, err := entrySpecs(c.Resources)
 	if err != nil {
 		return nil, err

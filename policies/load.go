@@ -56,6 +56,8 @@ func (c *Config) parse(ctx context.Context, specs []entrySpec, base, user *snaps
 
 func (m *material) add(f file, isBundled bool, specs []entrySpec) error {
 	switch {
+	case isTest(f.name):
+		return checkTest(f)
 	case isPolicy(f.name):
 		return m.addPolicy(f, isBundled, specs)
 	case isData(f.name) && !isBundled:
@@ -64,17 +66,42 @@ func (m *material) add(f file, isBundled bool, specs []entrySpec) error {
 	return nil
 }
 
+// checkTest refuses tests that hold rules of a decision: they would be left out.
+func checkTest(f file) error {
+	parsed, err := parseModule(f.name, f.text)
+	if err != nil {
+		return nil //nolint:nilerr // a broken test changes no decision, and whoever runs it is told
+	}
+	_, _, all := packagePath(parsed.Package)
+	for _, r := range parsed.Rules {
+		switch name := headName(r); {
+		case all[0] != userRoot || strings.HasSuffix(all[len(all)-1], "_test"):
+		case name == allowName || name == denyName || name == maskName:
+			return refused(r.Location, "%s in a file of tests, which is not loaded; move it, or call the package %s_test", name, strings.Join(all, "."))
+		}
+	}
+	return nil
+}
+
+func parseModule(name string, text []byte) (*ast.Module, error) {
+	parsed, err := ast.ParseModuleWithOpts(name, string(text), ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV1})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSource, err)
+	}
+	if parsed == nil || len(parsed.Package.Path) < 2 {
+		return nil, fmt.Errorf("%w: %s: the file is empty", ErrSource, name)
+	}
+	return parsed, nil
+}
+
 func (m *material) addPolicy(f file, isBundled bool, specs []entrySpec) error {
 	name := f.name
 	if isBundled {
 		name = "strikeplate/" + name
 	}
-	parsed, err := ast.ParseModuleWithOpts(name, string(f.text), ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV1})
+	parsed, err := parseModule(name, f.text)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrSource, err)
-	}
-	if parsed == nil || len(parsed.Package.Path) < 2 {
-		return fmt.Errorf("%w: %s: the file is empty", ErrSource, name)
+		return err
 	}
 	if err := checkPackage(parsed, isBundled, specs); err != nil {
 		return err
@@ -135,8 +162,26 @@ func (m *material) checkData() error {
 			return fmt.Errorf("%w: data.%s is outside of data.policies; put the file into a directory policies, or its content into a member of that name", ErrSource, name)
 		}
 	}
-	if _, ok := m.data[userRoot].(map[string]any); !ok && len(m.data) > 0 {
+	top, ok := m.data[userRoot].(map[string]any)
+	if !ok && len(m.data) > 0 {
 		return fmt.Errorf("%w: data.policies must be an object", ErrSource)
+	}
+	return checkNoRules(top, "data."+userRoot)
+}
+
+// checkNoRules refuses data that would stand for rules, unchecked ones. Lists are
+// not looked into: no rule's object is in one.
+func checkNoRules(at map[string]any, path string) error {
+	for name, v := range at {
+		below := path + "." + name
+		if name == allowName || name == denyName || name == maskName {
+			return fmt.Errorf("%w: %s is the name of rules; data can't take their place", ErrSource, below)
+		}
+		if members, ok := v.(map[string]any); ok {
+			if err := checkNoRules(members, below); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -169,14 +214,33 @@ func (m *material) of(s *entrySpec) []*module {
 	return chosen
 }
 
-// namedPackages are the references below data that a module makes.
+// namedPackages are the references below data that a module makes, those through
+// its imports too.
 func namedPackages(m *ast.Module) []ast.Ref {
-	named := []ast.Ref{m.Package.Path}
-	ast.WalkRefs(m, func(r ast.Ref) bool {
-		if r.HasPrefix(ast.DefaultRootRef) {
-			named = append(named, r.ConstantPrefix())
+	imports := make(map[ast.Var]ast.Ref, len(m.Imports))
+	for _, i := range m.Imports {
+		if path, ok := i.Path.Value.(ast.Ref); ok {
+			imports[i.Name()] = path
 		}
-		return false
-	})
+	}
+	var named []ast.Ref
+	for _, rule := range m.Rules {
+		ast.WalkRefs(rule, func(r ast.Ref) bool {
+			head, _ := r[0].Value.(ast.Var)
+			if path, imported := imports[head]; imported {
+				r = path.Concat(r[1:])
+			}
+			if r.HasPrefix(ast.DefaultRootRef) {
+				named = append(named, r.ConstantPrefix())
+			}
+			return false
+		})
+		ast.WalkVars(rule, func(v ast.Var) bool {
+			if path, imported := imports[v]; imported && !path.HasPrefix(ast.InputRootRef) && len(path) > 3 {
+				named = append(named, path) // a rule imported by its own name
+			}
+			return false
+		})
+	}
 	return named
 }

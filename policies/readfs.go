@@ -94,8 +94,7 @@ func keysOf(m map[string]string) func(func(string) bool) {
 	}
 }
 
-// find lists the files of policies and data. What is hidden is left out, as are
-// tests of policies.
+// find lists the files of policies and data. What is hidden is left out.
 func find(ctx context.Context, from fs.FS, l limits) ([]string, error) {
 	var names []string
 	seen := 0
@@ -121,9 +120,10 @@ func find(ctx context.Context, from fs.FS, l limits) ([]string, error) {
 	return names, err
 }
 
-func isPolicy(name string) bool {
-	return strings.HasSuffix(name, ".rego") && !strings.HasSuffix(name, "_test.rego")
-}
+// isPolicy counts tests in: that they hold no rules has to be looked at.
+func isPolicy(name string) bool { return strings.HasSuffix(name, ".rego") }
+
+func isTest(name string) bool { return strings.HasSuffix(name, "_test.rego") }
 
 func isData(name string) bool {
 	return slices.Contains([]string{"data.json", "data.yaml", "data.yml"}, path.Base(name))

@@ -2,7 +2,8 @@ package policies
 
 import "github.com/strikeplate/strikeplate"
 
-// Stand-ins until package scope has them.
+// Stand-ins until package scope has them. The identifier "scope" is then the
+// imported package, so nothing in this package can be called that.
 type (
 	requirement struct {
 		AllOf, AnyOf []string
