@@ -110,8 +110,10 @@ func (c *Concurrency) Handler(next http.Handler) http.Handler {
 			return
 		}
 		s := &stay{leave: leave}
-		defer s.handlerDone()
+		panicked := true
+		defer func() { s.handlerDone(panicked) }()
 		next.ServeHTTP(s.watch(w), r)
+		panicked = false
 	})
 }
 
@@ -134,10 +136,12 @@ type stay struct {
 	leave    func()
 }
 
-func (s *stay) handlerDone() {
+// handlerDone leaves a connection that was taken to who took it, but nobody is
+// sure to close it after a panic.
+func (s *stay) handlerDone(panicked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.hijacked {
+	if !s.hijacked || panicked {
 		s.leave()
 	}
 }

@@ -15,9 +15,9 @@ import (
 // Where that matters use [NewSlidingLog] or [NewGCRA], or a second, shorter
 // policy. A Burst is refused. A counter takes about 200 bytes, whatever the Limit.
 //
-// Counters are those of the memory store of ulule/limiter v3, one cache a shard.
-// Used below its Store it tells a window's end to the nanosecond, starts no
-// goroutine, and can be bounded.
+// Counters are those of the memory store of ulule/limiter v3. They are used
+// without the cache around them, so that their number is bounded, a window's end
+// is known to the nanosecond, and no goroutine is needed.
 func NewFixedWindow(c MemoryConfig) (*Memory, error) {
 	return newMemory[ulule.Counter](fixedWindow{}, c, defaultKeys)
 }
@@ -33,9 +33,6 @@ func (fixedWindow) check(p Policy) error {
 
 func (fixedWindow) most(p Policy) int64         { return p.Limit }
 func (fixedWindow) fresh(Policy) *ulule.Counter { return &ulule.Counter{} }
-
-// cells are a cache without a cleaner: no interval, no goroutine.
-func (fixedWindow) cells() cells[ulule.Counter] { return ulule.NewCache(0).Cache }
 
 func (fixedWindow) copy(_ Policy, from *ulule.Counter, _ time.Time) *ulule.Counter {
 	c := &ulule.Counter{}
@@ -65,17 +62,23 @@ func (fixedWindow) look(c *ulule.Counter, p Policy, cost int64, now time.Time) D
 	return d
 }
 
-// take may find that the window ended since look: then another begins, in which
-// the cost fits as well.
+// take counts first and takes back what doesn't fit; nobody sees it meanwhile.
+// Taken back with the window's own end, should that be over by now, the library
+// begins another window with less than nothing, which is then over as well.
 func (fixedWindow) take(c *ulule.Counter, p Policy, cost int64, now time.Time) Decision {
 	used, end := c.Increment(cost, now.Add(p.Period).UnixNano())
+	if used > p.Limit {
+		used, _ = c.Increment(-cost, end)
+		d := window(p, max(0, used), end, now)
+		d.RetryAfter = d.ResetAfter
+		return d
+	}
 	d := window(p, used, end, now)
 	d.Allowed, d.Taken = true, now
 	return d
 }
 
-// refund passes the window's own end: should it be over by now, the library
-// begins another one with less than nothing, which is then over as well.
+// refund passes the window's own end, as take does.
 func (fixedWindow) refund(c *ulule.Counter, p Policy, cost int64, taken, _ time.Time) {
 	used, end := c.Load(0)
 	if end != 0 && taken.UnixNano() >= end-int64(p.Period) {

@@ -61,8 +61,6 @@ func (g gcra) fresh(p Policy) *bucket {
 	return &bucket{Limiter: rate.NewLimiter(g.perSecond(p), int(g.most(p)))}
 }
 
-func (gcra) cells() cells[bucket] { return plainMap[bucket]{} }
-
 // after is how long until tokens have come, rounded up to a nanosecond.
 func (g gcra) after(p Policy, tokens float64) time.Duration {
 	return time.Duration(math.Ceil(tokens / float64(g.perSecond(p)) * float64(time.Second)))
@@ -92,6 +90,9 @@ func (g gcra) describe(p Policy, tokens float64) Decision {
 }
 
 func (g gcra) take(b *bucket, p Policy, cost int64, now time.Time) Decision {
+	if d := g.look(b, p, cost, now); !d.Allowed {
+		return d
+	}
 	if b.TokensAt(now) >= float64(g.most(p)) {
 		b.full = now
 	}

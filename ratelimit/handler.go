@@ -82,7 +82,10 @@ func (l *Limiter) admit(h http.Header, r *http.Request, p *strikeplate.Principal
 	if err := l.engine.Take(r.Context(), s.charges, s.decisions); err != nil {
 		return nil, l.failed(h, s, err)
 	}
-	now := time.Now() // after Take: what it said to wait for is not over earlier
+	now := s.decisions[0].Taken
+	if now.IsZero() {
+		now = time.Now() // after Take: what it said to wait for is not over earlier
+	}
 	setFields(h, s.charges, s.decisions, now)
 	if i := refusedBy(s.decisions); i >= 0 {
 		return nil, refusal(&s.charges[i], &s.decisions[i], now)

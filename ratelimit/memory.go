@@ -1,8 +1,8 @@
 package ratelimit
 
 import (
+	"bytes"
 	"context"
-	"crypto/rand"
 	"fmt"
 	"slices"
 	"time"
@@ -59,17 +59,12 @@ func newMemory[T any](r rules[T], c MemoryConfig, keys int) (*Memory, error) {
 	if c.Keys == 0 {
 		c.Keys = keys
 	}
-	e := &memory[T]{table: newTable(r, c.Keys)}
-	if _, err := rand.Read(e.secret[:]); err != nil {
-		return nil, err
-	}
-	return &Memory{e}, nil
+	return &Memory{&memory[T]{newTable(r, c.Keys)}}, nil
 }
 
 // memory counts by some rules in a table.
 type memory[T any] struct {
 	*table[T]
-	secret [32]byte // so that nobody can aim at a shard
 }
 
 // Stats implements engine.
@@ -94,88 +89,104 @@ func (m *memory[T]) accept(c *Charge) error {
 		return fmt.Errorf("%w: %s: %d", ErrCost, c.Policy.Name, c.Cost)
 	}
 	if most := m.rules.most(c.Policy); c.Cost > most {
-		return fmt.Errorf("%w: %s: %d of at most %d", ErrTooCostly, c.Policy.Name, c.Cost, most)
+		return tooCostly(c.Policy, c.Cost, most)
 	}
 	return nil
 }
 
-// few is how many charges a request has, mostly; more are counted as well.
-const few = 4
+func tooCostly(p Policy, cost, most int64) error {
+	return fmt.Errorf("%w: %s: %d of at most %d", ErrTooCostly, p.Name, cost, most)
+}
 
 // Take implements [Engine].
 func (m *memory[T]) Take(_ context.Context, charges []Charge, out []Decision) error {
-	var digestRoom [few][DigestSize]byte
-	digests := digestRoom[:0]
 	for i := range charges {
 		if err := m.accept(&charges[i]); err != nil {
 			return err
 		}
-		digests = append(digests, charges[i].Digest(m.secret[:]))
 	}
-	if err := m.acceptTogether(charges, digests); err != nil {
-		return err
-	}
-	var lockRoom [few]uint64
-	locks := m.lock(digests, lockRoom[:0])
-	defer m.unlock(locks)
-
-	now := time.Now() // after the locks, so that a counter never sees time go back
-	all := true
-	for i := range charges {
-		out[i] = m.look(&charges[i], digests[i], charges[i].Cost+earlier(charges, digests, i), now)
-		all = all && out[i].Allowed
-	}
-	if !all {
+	switch len(charges) {
+	case 0:
 		return nil
+	case 1:
+		out[0] = m.takeOne(&charges[0])
+		return nil
+	default:
+		return m.takeAll(charges, out)
 	}
-	for i := range charges {
-		if c := &charges[i]; c.Cost > 0 {
-			s := &m.shards[m.shardOf(digests[i])]
-			cell := m.obtain(s, string(digests[i][:]), c.Policy, now)
+}
+
+func (m *memory[T]) takeOne(c *Charge) Decision {
+	var name counterName
+	name.set(c)
+	s := &m.shards[m.shardOf(name.bytes())]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now() // after the lock, so that a counter never sees time go back
+	if c.Cost == 0 {
+		return m.look(s, &name, c.Policy, 0, now)
+	}
+	return m.rules.take(m.obtain(s, name.bytes(), c.Policy, now), c.Policy, c.Cost, now)
+}
+
+// A counted is a charge with its counter's name and place.
+type counted struct {
+	*Charge
+	name  counterName
+	shard uint64
+	cost  int64 // with what charges before it cost the same counter
+}
+
+func (m *memory[T]) takeAll(charges []Charge, out []Decision) error {
+	all := make([]counted, len(charges))
+	for i := range all {
+		c := &all[i]
+		c.Charge, c.cost = &charges[i], charges[i].Cost
+		c.name.set(c.Charge)
+		c.shard = m.shardOf(c.name.bytes())
+		for j := range i {
+			if bytes.Equal(all[j].name.bytes(), c.name.bytes()) {
+				c.cost += all[j].Cost
+			}
+		}
+		if most := m.rules.most(c.Policy); c.cost > most {
+			return tooCostly(c.Policy, c.cost, most)
+		}
+	}
+	defer m.unlock(m.lock(all))
+	now := time.Now()
+	fits := true
+	for i := range all {
+		c := &all[i]
+		out[i] = m.look(&m.shards[c.shard], &c.name, c.Policy, c.cost, now)
+		fits = fits && out[i].Allowed
+	}
+	for i := range all {
+		if c := &all[i]; fits && c.Cost > 0 {
+			cell := m.obtain(&m.shards[c.shard], c.name.bytes(), c.Policy, now)
 			out[i] = m.rules.take(cell, c.Policy, c.Cost, now)
 		}
 	}
 	return nil
 }
 
-// earlier is what charges before i cost the same counter.
-func earlier(charges []Charge, digests [][DigestSize]byte, i int) (cost int64) {
-	for j := range i {
-		if digests[j] == digests[i] {
-			cost += charges[j].Cost
-		}
-	}
-	return cost
-}
-
-func (m *memory[T]) acceptTogether(charges []Charge, digests [][DigestSize]byte) error {
-	for i := range charges {
-		p := charges[i].Policy
-		if cost := charges[i].Cost + earlier(charges, digests, i); cost > m.rules.most(p) {
-			return fmt.Errorf("%w: %s: %d together of at most %d", ErrTooCostly, p.Name, cost, m.rules.most(p))
-		}
-	}
-	return nil
-}
-
 // look tells what a counter would answer, whether it exists or not.
-func (m *memory[T]) look(c *Charge, digest [DigestSize]byte, cost int64, now time.Time) Decision {
-	cell, _ := m.find(&m.shards[m.shardOf(digest)], string(digest[:]), c.Policy)
+func (m *memory[T]) look(s *shard[T], name *counterName, p Policy, cost int64, now time.Time) Decision {
+	cell, _ := m.find(s, name.bytes(), p)
 	if cell == nil {
-		return Decision{Allowed: true, Limit: c.Policy.Limit, Remaining: m.rules.most(c.Policy)}
+		return Decision{Allowed: true, Limit: p.Limit, Remaining: m.rules.most(p)}
 	}
-	return m.rules.look(cell, c.Policy, cost, now)
+	return m.rules.look(cell, p, cost, now)
 }
 
 // lock locks each shard once, in order: no two calls can wait for each other.
-func (m *memory[T]) lock(digests [][DigestSize]byte, locks []uint64) []uint64 {
-	for _, d := range digests {
-		locks = append(locks, m.shardOf(d))
+func (m *memory[T]) lock(all []counted) []uint64 {
+	locks := make([]uint64, 0, len(all))
+	for i := range all {
+		locks = append(locks, all[i].shard)
 	}
-	if len(locks) > 1 {
-		slices.Sort(locks)
-		locks = slices.Compact(locks)
-	}
+	slices.Sort(locks)
+	locks = slices.Compact(locks)
 	for _, i := range locks {
 		m.shards[i].mu.Lock()
 	}
@@ -188,16 +199,24 @@ func (m *memory[T]) unlock(locks []uint64) {
 	}
 }
 
+// at calls f with the shard of c's counter, locked.
+func (m *memory[T]) at(c *Charge, f func(s *shard[T], name *counterName)) {
+	var name counterName
+	name.set(c)
+	s := &m.shards[m.shardOf(name.bytes())]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(s, &name)
+}
+
 // Peek implements [Engine].
-func (m *memory[T]) Peek(_ context.Context, c Charge) (Decision, error) {
+func (m *memory[T]) Peek(_ context.Context, c Charge) (d Decision, err error) {
 	if err := m.accept(&c); err != nil {
 		return Decision{}, err
 	}
-	digest := c.Digest(m.secret[:])
-	s := &m.shards[m.shardOf(digest)]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	d := m.look(&c, digest, c.Cost, time.Now())
+	m.at(&c, func(s *shard[T], name *counterName) {
+		d = m.look(s, name, c.Policy, c.Cost, time.Now())
+	})
 	if d.Allowed {
 		d.Remaining -= c.Cost
 	}
@@ -209,20 +228,18 @@ func (m *memory[T]) Refund(_ context.Context, c Charge) error {
 	if err := m.accept(&c); err != nil || c.Cost == 0 {
 		return err
 	}
-	digest := c.Digest(m.secret[:])
-	s := &m.shards[m.shardOf(digest)]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	cell, ok := s.cells.Load(string(digest[:]))
-	if !ok {
-		return nil // over, or counted together with others, who may have spent it
-	}
-	now := time.Now()
-	taken := c.Taken
-	if taken.IsZero() {
-		taken = now
-	}
-	m.rules.refund(cell, c.Policy, c.Cost, taken, now)
+	m.at(&c, func(s *shard[T], name *counterName) {
+		cell, ok := s.cells[string(name.bytes())]
+		if !ok {
+			return // over, or counted together with others, who may have spent it
+		}
+		now := time.Now()
+		taken := c.Taken
+		if taken.IsZero() {
+			taken = now
+		}
+		m.rules.refund(cell, c.Policy, c.Cost, taken, now)
+	})
 	return nil
 }
 
@@ -231,10 +248,6 @@ func (m *memory[T]) Reset(_ context.Context, c Charge) error {
 	if err := m.Check(c.Policy); err != nil {
 		return err
 	}
-	digest := c.Digest(m.secret[:])
-	s := &m.shards[m.shardOf(digest)]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m.drop(s, string(digest[:]))
+	m.at(&c, func(s *shard[T], name *counterName) { m.drop(s, name.bytes()) })
 	return nil
 }

@@ -50,7 +50,6 @@ func (slidingLog) check(p Policy) error {
 
 func (slidingLog) most(p Policy) int64   { return p.Limit }
 func (slidingLog) fresh(p Policy) *slots { return &slots{period: p.Period} }
-func (slidingLog) cells() cells[slots]   { return plainMap[slots]{} }
 func (slidingLog) copy(_ Policy, from *slots, _ time.Time) *slots {
 	return &slots{taken: slices.Clone(from.taken), used: from.used, period: from.period}
 }
@@ -88,6 +87,9 @@ func (s slidingLog) look(l *slots, p Policy, cost int64, now time.Time) Decision
 }
 
 func (s slidingLog) take(l *slots, p Policy, cost int64, now time.Time) Decision {
+	if d := s.look(l, p, cost, now); !d.Allowed {
+		return d
+	}
 	at := now.Sub(s.start)
 	l.used += cost
 	if last := len(l.taken) - 1; last >= 0 && l.together(last, p, at) {

@@ -1,7 +1,7 @@
 package ratelimit
 
 import (
-	"encoding/binary"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +17,7 @@ type table[T any] struct {
 	max    int64
 	cells  atomic.Int64
 	shared atomic.Uint64 // charges counted in shared cells
+	seed   maphash.Seed  // of this table alone, so that nobody can aim at a shard
 	mask   uint64
 	shards []shard[T]
 }
@@ -29,23 +30,14 @@ type rules[T any] interface {
 	fresh(p Policy) *T
 	copy(p Policy, from *T, now time.Time) *T
 	look(c *T, p Policy, cost int64, now time.Time) Decision // what can be had, and whether cost fits
-	take(c *T, p Policy, cost int64, now time.Time) Decision // cost fits
+	take(c *T, p Policy, cost int64, now time.Time) Decision // look, and consume cost if it fits
 	refund(c *T, p Policy, cost int64, taken, now time.Time)
 	idle(c *T, now time.Time) bool // nothing is counted in it
-	cells() cells[T]
-}
-
-// cells hold counters by digest. It is what ulule/limiter's cache offers.
-type cells[T any] interface {
-	Load(key string) (*T, bool)
-	Store(key string, c *T)
-	Delete(key string)
-	Range(f func(key string, c *T))
 }
 
 type shard[T any] struct {
 	mu     sync.Mutex
-	cells  cells[T]
+	cells  map[string]*T
 	common map[Policy]*T // shared by the counters for which there was no room
 	swept  time.Time
 	_      [64]byte // keeps neighbours' locks off this one's cache line
@@ -63,22 +55,20 @@ func newTable[T any](r rules[T], keys int) *table[T] {
 	for n < maxShards && n*cellsPerShard < keys {
 		n *= 2
 	}
-	t := &table[T]{rules: r, max: int64(keys), mask: uint64(n - 1), shards: make([]shard[T], n)}
+	t := &table[T]{rules: r, max: int64(keys), seed: maphash.MakeSeed(), mask: uint64(n - 1), shards: make([]shard[T], n)}
 	now := time.Now()
 	for i := range t.shards {
-		t.shards[i].cells, t.shards[i].swept = r.cells(), now
+		t.shards[i].cells, t.shards[i].swept = map[string]*T{}, now
 	}
 	return t
 }
 
-func (t *table[T]) shardOf(digest [DigestSize]byte) uint64 {
-	return binary.LittleEndian.Uint64(digest[:]) & t.mask
-}
+func (t *table[T]) shardOf(name []byte) uint64 { return maphash.Bytes(t.seed, name) & t.mask }
 
 // find returns the cell in which a counter is, or would be, counted; nil if
 // nothing is counted yet.
-func (t *table[T]) find(s *shard[T], key string, p Policy) (c *T, own bool) {
-	if c, ok := s.cells.Load(key); ok {
+func (t *table[T]) find(s *shard[T], name []byte, p Policy) (c *T, own bool) {
+	if c, ok := s.cells[string(name)]; ok {
 		return c, true
 	}
 	return s.common[p], false
@@ -87,8 +77,8 @@ func (t *table[T]) find(s *shard[T], key string, p Policy) (c *T, own bool) {
 // obtain returns a cell to count in. A counter that finds room after it may have
 // been counted in the common cell begins as a copy of that: it may have spent all
 // of it.
-func (t *table[T]) obtain(s *shard[T], key string, p Policy, now time.Time) *T {
-	c, own := t.find(s, key, p)
+func (t *table[T]) obtain(s *shard[T], name []byte, p Policy, now time.Time) *T {
+	c, own := t.find(s, name, p)
 	if own {
 		return c
 	}
@@ -108,7 +98,7 @@ func (t *table[T]) obtain(s *shard[T], key string, p Policy, now time.Time) *T {
 	} else {
 		c = t.rules.copy(p, c, now)
 	}
-	s.cells.Store(key, c)
+	s.cells[string(name)] = c
 	return c
 }
 
@@ -128,12 +118,12 @@ func (t *table[T]) room(s *shard[T], now time.Time) bool {
 
 func (t *table[T]) sweep(s *shard[T], now time.Time) {
 	s.swept = now
-	s.cells.Range(func(key string, c *T) {
+	for name, c := range s.cells {
 		if t.rules.idle(c, now) {
-			s.cells.Delete(key)
+			delete(s.cells, name)
 			t.cells.Add(-1)
 		}
-	})
+	}
 	for p, c := range s.common {
 		if t.rules.idle(c, now) {
 			delete(s.common, p)
@@ -142,21 +132,9 @@ func (t *table[T]) sweep(s *shard[T], now time.Time) {
 }
 
 // drop removes a cell, if there is one.
-func (t *table[T]) drop(s *shard[T], key string) {
-	if _, ok := s.cells.Load(key); ok {
-		s.cells.Delete(key)
+func (t *table[T]) drop(s *shard[T], name []byte) {
+	if _, ok := s.cells[string(name)]; ok {
+		delete(s.cells, string(name))
 		t.cells.Add(-1)
-	}
-}
-
-// A plainMap is cells in a map.
-type plainMap[T any] map[string]*T
-
-func (m plainMap[T]) Load(key string) (*T, bool) { c, ok := m[key]; return c, ok }
-func (m plainMap[T]) Store(key string, c *T)     { m[key] = c }
-func (m plainMap[T]) Delete(key string)          { delete(m, key) }
-func (m plainMap[T]) Range(f func(key string, c *T)) {
-	for key, c := range m {
-		f(key, c)
 	}
 }
