@@ -1,4 +1,4 @@
-# want: row_arithmetic.rego:
+# want: row_arithmetic.rego:6: input.resource.owner + 1:
 # outcome: refused
 # Arithmetic with a column. No database can be asked so.
 package policies.meetings

@@ -1,4 +1,4 @@
-# want: row_default.rego:
+# want: row_default.rego:6: not own:
 # outcome: refused
 # A helper with a default on a column. No database can be asked so.
 package policies.meetings

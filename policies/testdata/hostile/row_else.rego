@@ -1,4 +1,4 @@
-# want: row_else.rego:
+# want: row_else.rego:6: kind == "own":
 # outcome: refused
 # A helper with an else on a column. No database can be asked so.
 package policies.meetings

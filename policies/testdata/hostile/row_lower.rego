@@ -1,4 +1,4 @@
-# want: row_lower.rego:
+# want: row_lower.rego:6: lower(input.resource.owner):
 # outcome: refused
 # A function of a column. No database can be asked so.
 package policies.meetings

@@ -1,4 +1,4 @@
-# want: row_not_string_key.rego:
+# want: row_not_string_key.rego:6: input.resource.participants[0]
 # outcome: refused
 # A position in a relation, which has no order. No database can be asked so.
 package policies.meetings

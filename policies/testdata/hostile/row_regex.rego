@@ -1,4 +1,4 @@
-# want: row_regex.rego:
+# want: row_regex.rego:6: regex.match("^a", input.resource.owner):
 # outcome: refused
 # A function of a column. No database can be asked so.
 package policies.meetings

@@ -1,4 +1,4 @@
-# want: row_with.rego:
+# want: with can't become SQL
 # outcome: refused
 # Replaces a column. No database can be asked so.
 package policies.meetings
