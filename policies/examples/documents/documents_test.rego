@@ -38,6 +38,7 @@ test_readers if {
 test_organisation_wide if {
 	every level in ["org-limited", "org-full", "legacy"] {
 		allowed({"access": level, "subject": ""}, {}) == {"published"}
+		allowed({"access": level}, {"owner": "bob"}) == {"published"}
 		allowed({"access": level, "subject": ""}, {"state": "draft"}) == set()
 	}
 }
@@ -47,6 +48,8 @@ test_limited_levels_see_nothing_confidential if {
 		allowed({"access": "user-limited"}, {"owner": "bob", "confidential": unclear}) == set()
 		allowed({"access": "org-limited"}, {"confidential": unclear}) == set()
 		allowed({"access": "org-full"}, {"confidential": unclear}) == {"published"}
+		allowed({"access": "legacy"}, {"confidential": unclear}) == {"published"}
+		allowed({"access": "user-full"}, {"owner": "bob", "confidential": unclear}) == {"own", "reader"}
 	}
 	allowed({"access": "user-limited"}, {"owner": "bob"}) == {"own", "reader"}
 }

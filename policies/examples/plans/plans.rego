@@ -13,6 +13,6 @@ plans_of := {
 # custom:
 #   public: true
 deny["plan"] := "the route is not part of the organisation's plan" if {
-	not input.principal.plan in plans_of[input.route.pattern]
-	plans_of[input.route.pattern]
+	plans := plans_of[input.route.pattern]
+	not input.principal.plan in plans
 }

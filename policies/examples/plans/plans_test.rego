@@ -7,8 +7,8 @@ denied(pattern, plan) := object.keys(rules) if {
 }
 
 test_part_of_the_plan if {
-	denied("GET /v1/export", "business") == set()
-	denied("POST /v1/webhooks", "team") == set()
+	every plan in ["business", "enterprise"] { denied("GET /v1/export", plan) == set() }
+	every plan in ["team", "business", "enterprise"] { denied("POST /v1/webhooks", plan) == set() }
 }
 
 test_not_part_of_the_plan if {
