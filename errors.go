@@ -18,6 +18,12 @@ const (
 	CodeLapsed      = "subscription_required"   // 402: the key works again on renewal
 	CodeAddress     = "ip_not_allowed"          // 403: not in the key's allowlist
 	CodeScope       = "insufficient_scope"      // 403
+	CodeAccess      = "insufficient_access"     // 403: the route wants another access level
+	CodeEnvironment = "wrong_environment"       // 403: a test credential on a live route, or the reverse
+	CodeForbidden   = "forbidden"               // 403: a policy denies it
+	CodeUndeclared  = "undeclared_route"        // 403: the service doesn't say who may call it
+	CodeNotFound    = "not_found"               // 404: no such route
+	CodeMethod      = "method_not_allowed"      // 405: the route has other methods, named by Allow
 	CodeTooCostly   = "cost_exceeds_limit"      // 403: one request costs more than its limit ever allows
 	CodeFailures    = "too_many_failures"       // 429: wrong secrets for one key from one address
 	CodeLimited     = "rate_limit_exceeded"     // 429: try again after Retry-After

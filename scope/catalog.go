@@ -19,6 +19,10 @@ func (e Entry) Resource() string {
 	return resource
 }
 
+// Wildcard reports whether the entry stands for all scopes of its resource, as
+// "meetings:*" does.
+func (e Entry) Wildcard() bool { return isWildcard(e.Scope) }
+
 // Group is the entries of one resource.
 type Group struct {
 	Resource string  `json:"resource"`
@@ -32,13 +36,17 @@ type Catalog struct {
 	index   map[string]int
 }
 
-// NewCatalog checks the entries: each must be a scope, listed once, with a
-// description.
+// NewCatalog checks the entries: each must be a scope, or a wildcard for a
+// resource of which a scope is listed too; listed once, with a description.
 func NewCatalog(entries ...Entry) (*Catalog, error) {
 	c := &Catalog{entries: slices.Clone(entries), index: make(map[string]int, len(entries))}
+	concrete := make(map[string]bool) // by resource
 	for i, e := range entries {
-		if err := Check(e.Scope); err != nil {
-			return nil, err
+		if !e.Wildcard() {
+			if err := Check(e.Scope); err != nil {
+				return nil, err
+			}
+			concrete[e.Resource()] = true
 		}
 		if _, twice := c.index[e.Scope]; twice {
 			return nil, fmt.Errorf("scope %q is listed twice", e.Scope)
@@ -48,10 +56,15 @@ func NewCatalog(entries ...Entry) (*Catalog, error) {
 		}
 		c.index[e.Scope] = i
 	}
+	for _, e := range entries {
+		if !concrete[e.Resource()] {
+			return nil, fmt.Errorf("wildcard %q stands for nothing: no scope of %q is listed", e.Scope, e.Resource())
+		}
+	}
 	return c, nil
 }
 
-// Entries returns the whole catalog.
+// Entries returns the whole catalog, wildcards included.
 func (c *Catalog) Entries() []Entry {
 	if c == nil {
 		return nil
@@ -59,14 +72,17 @@ func (c *Catalog) Entries() []Entry {
 	return slices.Clone(c.entries)
 }
 
-// Scopes returns the catalog's scopes: what "all" means at this moment.
+// Scopes returns the catalog's scopes without its wildcards: what "all" means at
+// this moment.
 func (c *Catalog) Scopes() []string {
 	if c == nil {
 		return nil
 	}
-	all := make([]string, len(c.entries))
-	for i, e := range c.entries {
-		all[i] = e.Scope
+	all := make([]string, 0, len(c.entries))
+	for _, e := range c.entries {
+		if !e.Wildcard() {
+			all = append(all, e.Scope)
+		}
 	}
 	return all
 }
@@ -85,7 +101,7 @@ func (c *Catalog) Groups() []Group {
 	return groups
 }
 
-// Describe returns a scope's entry.
+// Describe returns the entry of a scope or of a declared wildcard.
 func (c *Catalog) Describe(scope string) (Entry, bool) {
 	if c == nil {
 		return Entry{}, false
@@ -98,10 +114,13 @@ func (c *Catalog) Describe(scope string) (Entry, bool) {
 }
 
 // Unknown returns those of the scopes that the catalog doesn't list, each once.
+// A declared wildcard is listed: [Catalog.Resolve] accepts what is not unknown.
 func (c *Catalog) Unknown(scopes []string) []string {
 	var unknown []string
+	seen := make(map[string]bool)
 	for _, s := range scopes {
-		if _, ok := c.Describe(s); !ok && !slices.Contains(unknown, s) {
+		if _, ok := c.Describe(s); !ok && !seen[s] {
+			seen[s] = true
 			unknown = append(unknown, s)
 		}
 	}
