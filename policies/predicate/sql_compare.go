@@ -33,11 +33,11 @@ func (w *writer) comparison(c Comparison) {
 // equal writes a column's equality with a value, so that an index can serve it.
 func (w *writer) equal(left side, value Operand) {
 	right := w.side(value)
-	if left.typ != Text {
-		w.write(left.text, " = ", right.text)
-		return
-	}
 	switch {
+	case left.bound: // no index, and a placeholder can't be written twice
+		w.sides(left, Equal, right)
+	case left.typ != Text:
+		w.write(left.text, " = ", right.text)
 	case w.dialect == SQLite:
 		w.write(left.text, " = ", right.text, " COLLATE BINARY")
 	case w.dialect == MySQL:
@@ -118,11 +118,11 @@ func (w *writer) membership(m Membership, negated bool) {
 
 // among writes IN, so that an index can serve it.
 func (w *writer) among(left side, list []Operand) {
-	if left.typ != Text {
-		w.write(left.text, " IN (", w.list(list, left.typ), ")")
-		return
-	}
 	switch {
+	case left.typ != Text:
+		w.write(left.text, " IN (", w.list(list, left.typ), ")")
+	case left.bound:
+		w.write(w.exact(left.text), " IN (", w.list(list, Text), ")")
 	case w.dialect == SQLite:
 		w.write(w.exact(left.text), " IN (", w.list(list, Integer), ")")
 	case w.dialect == MySQL, left.loose:
