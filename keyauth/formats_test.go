@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/alexedwards/argon2id"
+	"github.com/google/go-cmp/cmp"
 	"github.com/strikeplate/strikeplate"
 	"github.com/strikeplate/strikeplate/keyauth"
 	"github.com/strikeplate/strikeplate/storage"
@@ -54,6 +55,29 @@ func TestFormatsSideBySide(t *testing.T) {
 		if err != nil || p.Environment != test.env {
 			t.Errorf("%q: %+v, %v", text, p, err)
 		}
+	}
+}
+
+// Pages offer the formats that are issued; foreign ones hold keys and aren't.
+func TestFormatsOfAScheme(t *testing.T) {
+	given := []keyauth.Format{
+		{Prefix: "mvo_", Environments: []strikeplate.Environment{strikeplate.Live, strikeplate.Test}},
+		{Pair: true, Foreign: []keyauth.Foreign{{
+			MinLength: 32, MaxLength: 64, DigestKey: randomBytes(32), Until: time.Now().Add(time.Hour),
+		}}},
+	}
+	s, err := keyauth.NewScheme(keyauth.SchemeConfig{Hashing: cheap, TagKeys: [][]byte{randomBytes(32)}, Formats: given})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []keyauth.Format{{Prefix: "mvo_", Environments: liveAndTest}, {Pair: true}}
+	if diff := cmp.Diff(want, s.Formats()); diff != "" {
+		t.Error(diff)
+	}
+	given[0].Environments[0] = "altered"
+	s.Formats()[0].Environments[1] = "altered"
+	if diff := cmp.Diff(want, s.Formats()); diff != "" {
+		t.Errorf("altering what went in or came out altered the scheme: %s", diff)
 	}
 }
 

@@ -36,6 +36,7 @@ type SchemeConfig struct {
 // Scheme is shared by everything that handles a service's keys, so that they
 // agree on the formats and share one hash slot. It is safe for concurrent use.
 type Scheme struct {
+	formats []Format
 	shapes  []shape // longest prefix first; minted before foreign
 	issues  []shape // those that can be minted
 	taggers []tagger
@@ -68,6 +69,17 @@ func NewScheme(c SchemeConfig) (*Scheme, error) {
 	return s, nil
 }
 
+// Formats returns the formats that the service issues, in the order of its
+// configuration, for pages that offer them. Foreign shapes are left out: they
+// aren't issued, and hold keys. The result is the caller's own.
+func (s *Scheme) Formats() []Format {
+	formats := slices.Clone(s.formats)
+	for i := range formats {
+		formats[i].Environments = slices.Clone(formats[i].Environments)
+	}
+	return formats
+}
+
 func (s *Scheme) addFormats(formats []Format) error {
 	if len(formats) == 0 {
 		return errors.New("at least one format is required")
@@ -77,6 +89,7 @@ func (s *Scheme) addFormats(formats []Format) error {
 		if err := f.check(); err != nil {
 			return fmt.Errorf("format %d: %w", i+1, err)
 		}
+		s.formats = append(s.formats, Format{Prefix: f.Prefix, Environments: slices.Clone(f.Environments), Pair: f.Pair})
 		s.issues = append(s.issues, f.minted()...)
 		foreign = append(foreign, f.foreign()...)
 	}
