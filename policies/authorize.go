@@ -7,7 +7,11 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/strikeplate/strikeplate/scope"
 )
+
+var _ scope.Authorizer = (*Engine)(nil)
 
 // errNoPrincipal: there is nobody to decide about.
 var errNoPrincipal = fmt.Errorf("%w: there is no principal", ErrUndecided)
@@ -18,13 +22,13 @@ var errNoPrincipal = fmt.Errorf("%w: there is no principal", ErrUndecided)
 //
 // Decision.Reason is fit for the caller: a bundled rule's own, and that of an
 // embedder's rule if its metadata say `custom: {public: true}`.
-func (e *Engine) Authorize(ctx context.Context, r scopeRequest) (scopeDecision, error) {
+func (e *Engine) Authorize(ctx context.Context, r scope.Request) (scope.Decision, error) {
 	rev, err := e.current()
 	if err == nil && r.Principal == nil {
 		err = errNoPrincipal
 	}
 	if err != nil {
-		return scopeDecision{}, err
+		return scope.Decision{}, err
 	}
 	if !e.observed() {
 		v, _, err := e.decideRoute(ctx, rev, r)
@@ -37,7 +41,7 @@ func (e *Engine) Authorize(ctx context.Context, r scopeRequest) (scopeDecision, 
 }
 
 // decideRoute looks a decision up, or makes it.
-func (e *Engine) decideRoute(ctx context.Context, rev *revision, r scopeRequest) (v verdict, wasRemembered bool, err error) {
+func (e *Engine) decideRoute(ctx context.Context, rev *revision, r scope.Request) (v verdict, wasRemembered bool, err error) {
 	var key []byte
 	if rev.remembered != nil {
 		if v, wasRemembered, key = rev.remembered.find(ctx, r); wasRemembered {
@@ -70,12 +74,12 @@ func (e *Engine) evaluate(ctx context.Context, on *entry, input ast.Value) (verd
 }
 
 // routeDecision is what the caller is told, with what the credential lacks.
-func (rev *revision) routeDecision(v *verdict, r *scopeRequest, err error) scopeDecision {
+func (rev *revision) routeDecision(v *verdict, r *scope.Request, err error) scope.Decision {
 	if err != nil {
-		return scopeDecision{}
+		return scope.Decision{}
 	}
 	d := rev.decision(v)
-	if !d.Allowed {
+	if d.Rule == scope.RuleMissing {
 		d.Missing = r.Requirement.Missing(r.Principal.Scopes)
 	}
 	return d
@@ -88,8 +92,8 @@ const (
 )
 
 // decision is a verdict as the caller may know it.
-func (rev *revision) decision(v *verdict) scopeDecision {
-	d := scopeDecision{Allowed: v.allowed, Rule: v.rule.id, Reason: v.rule.reason, Revision: rev.id}
+func (rev *revision) decision(v *verdict) scope.Decision {
+	d := scope.Decision{Allowed: v.allowed, Rule: v.rule.id, Reason: v.rule.reason, Revision: rev.id}
 	switch {
 	case v.rule.public:
 	case v.allowed:

@@ -1,13 +1,5 @@
 package policies
 
-type (
-	Request     = scopeRequest
-	Requirement = requirement
-)
-
-// Translates: rules become SQL when they load.
-const Translates = true
-
 // CollideAll makes the keys of all remembered decisions share one hash.
 func CollideAll(e *Engine) { e.active.Load().remembered.mask = 0 }
 

@@ -30,9 +30,6 @@ func TestHostilePolicies(t *testing.T) {
 		outcome := header(t, string(text), "# outcome: ")
 		seen[outcome]++
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".rego"), func(t *testing.T) {
-			if !policies.Translates && strings.HasPrefix(filepath.Base(name), "row_") {
-				t.Skip("rules are not translated yet")
-			}
 			want := header(t, string(text), "# want: ")
 			start := time.Now()
 			e, err := tryEngine(t, policies.Config{

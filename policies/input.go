@@ -9,6 +9,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/scope"
 	"github.com/strikeplate/strikeplate/storage"
 )
 
@@ -96,7 +97,7 @@ func clientOf(ctx context.Context) netip.Addr {
 }
 
 // routeInput is the input of the entry scopes.
-func routeInput(r scopeRequest, client netip.Addr) (ast.Value, error) {
+func routeInput(r scope.Request, client netip.Addr) (ast.Value, error) {
 	principal, err := principalTerm(r.Principal)
 	if err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ const (
 	isSigned
 	isUnsigned
 	isFloat
-	isNumber // as JSON wrote it
+	isDecimal // as JSON wrote it
 )
 
 // maxNesting bounds how deep a value may be nested to become part of a key.
@@ -98,7 +98,7 @@ func appendNumber(b []byte, value any) ([]byte, bool) {
 	case float64:
 		return binary.BigEndian.AppendUint64(append(b, isFloat), math.Float64bits(v)), true
 	case json.Number:
-		b = append(b, isNumber)
+		b = append(b, isDecimal)
 		return appendText(b, string(v)), true
 	}
 	return b, false

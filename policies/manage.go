@@ -9,9 +9,6 @@ import (
 	"github.com/strikeplate/strikeplate/storage"
 )
 
-// codeForbidden is the code of the refusals that packages of management make too.
-const codeForbidden = "forbidden"
-
 // Manage decides whether an actor may do something to a key, by the entry manage:
 // it is what keyauth/manage asks if its Config.Authorize is set to it. A denial is
 // a [*strikeplate.Error] with status 403 and the rule; another error means that it
@@ -32,7 +29,7 @@ func (e *Engine) Manage(ctx context.Context, a storage.Actor, action string, k s
 	}
 	d := rev.decision(&v)
 	return &strikeplate.Error{
-		Status: http.StatusForbidden, Code: codeForbidden, Credential: k.ID, Rule: d.Rule,
+		Status: http.StatusForbidden, Code: strikeplate.CodeForbidden, Credential: k.ID, Rule: d.Rule,
 		Message: "You may not do this: " + d.Reason + ".",
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/scope"
 	"github.com/strikeplate/strikeplate/storage"
 )
 
@@ -37,7 +38,7 @@ func (e *Engine) takePrincipal(r *Record, p *strikeplate.Principal) {
 	}
 }
 
-func (e *Engine) observeRoute(ctx context.Context, rev *revision, r scopeRequest, o outcome) {
+func (e *Engine) observeRoute(ctx context.Context, rev *revision, r scope.Request, o outcome) {
 	if e.recorder != nil && e.c.Log.wants(o.allowed) {
 		record := e.begin(ctx, rev, scopesName, r.Route, &o)
 		e.takePrincipal(&record, r.Principal)

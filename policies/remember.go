@@ -11,11 +11,12 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/scope"
 )
 
 // question is what the entry scopes is asked.
 type question struct {
-	scopeRequest
+	scope.Request
 	client netip.Addr
 }
 
@@ -66,10 +67,10 @@ type scratch struct {
 
 // find returns what is remembered for a question, and else the key to remember
 // it by, which is nil if it can't be.
-func (m *remembered) find(ctx context.Context, r scopeRequest) (v verdict, found bool, key []byte) {
+func (m *remembered) find(ctx context.Context, r scope.Request) (v verdict, found bool, key []byte) {
 	s := m.scratch.Get().(*scratch) //nolint:forcetypeassert // the pool holds nothing else
 	defer m.giveBack(s)
-	s.question.scopeRequest = r
+	s.question.Request = r
 	if m.byClient {
 		s.question.client = clientOf(ctx)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/strikeplate/strikeplate"
 	"github.com/strikeplate/strikeplate/policies"
+	"github.com/strikeplate/strikeplate/scope"
 )
 
 // twice asks the same and reports whether the second answer was remembered.
@@ -182,17 +183,17 @@ func TestThreat23EveryFieldReadIsInTheKey(t *testing.T) {
 			t.Errorf("%s: %+v, %v", field, d, err)
 		}
 	}
-	for field, change := range map[string]func(*policies.Request){
-		`input.route.method == "x"`:      func(r *policies.Request) { r.Method = "x" },
-		`input.route.pattern == "x"`:     func(r *policies.Request) { r.Route = "x" },
-		`"x" in input.route.all_of`:      func(r *policies.Request) { r.Requirement.AllOf = []string{"x"} },
-		`"x" in input.route.any_of`:      func(r *policies.Request) { r.Requirement.AnyOf = []string{"x"} },
-		`"x" in input.route.access`:      func(r *policies.Request) { r.Requirement.Access = []strikeplate.Access{"x"} },
-		`input.route.environment == "x"`: func(r *policies.Request) { r.Requirement.Environment = "x" },
-		`"x" in input.principal.scopes`: func(r *policies.Request) {
+	for field, change := range map[string]func(*scope.Request){
+		`input.route.method == "x"`:      func(r *scope.Request) { r.Method = "x" },
+		`input.route.pattern == "x"`:     func(r *scope.Request) { r.Route = "x" },
+		`"x" in input.route.all_of`:      func(r *scope.Request) { r.Requirement.AllOf = []string{"x"} },
+		`"x" in input.route.any_of`:      func(r *scope.Request) { r.Requirement.AnyOf = []string{"x"} },
+		`"x" in input.route.access`:      func(r *scope.Request) { r.Requirement.Access = []strikeplate.Access{"x"} },
+		`input.route.environment == "x"`: func(r *scope.Request) { r.Requirement.Environment = "x" },
+		`"x" in input.principal.scopes`: func(r *scope.Request) {
 			r.Principal = key(func(p *strikeplate.Principal) { p.Scopes = []string{"x"} })
 		},
-		`startswith(input.principal.expires, "2030")`: func(r *policies.Request) {
+		`startswith(input.principal.expires, "2030")`: func(r *scope.Request) {
 			r.Principal = key(func(p *strikeplate.Principal) { p.Expires = date(2030) })
 		},
 	} {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/strikeplate/strikeplate"
 	"github.com/strikeplate/strikeplate/policies"
+	"github.com/strikeplate/strikeplate/scope"
 )
 
 // meetings and transcripts are the resources of most tests.
@@ -57,9 +58,9 @@ func key(change func(*strikeplate.Principal)) *strikeplate.Principal {
 }
 
 // ask is a request that the bundled rules let in.
-func ask(p *strikeplate.Principal) policies.Request {
-	return policies.Request{
-		Principal: p, Method: "GET", Route: "GET /v1/meetings", Requirement: policies.Requirement{AllOf: []string{"meetings:read"}},
+func ask(p *strikeplate.Principal) scope.Request {
+	return scope.Request{
+		Principal: p, Method: "GET", Route: "GET /v1/meetings", Requirement: scope.Requirement{AllOf: []string{"meetings:read"}},
 	}
 }
 

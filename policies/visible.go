@@ -8,11 +8,12 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/scope"
 )
 
 // Decision is what [Engine.Visible] finds for one row.
 type Decision struct {
-	scopeDecision
+	scope.Decision
 	// Hidden are columns to hide, where masks apply: the row isn't allowed, but may
 	// be shown without them. A caller that knows no masks looks at Allowed alone.
 	Hidden []string
@@ -44,7 +45,7 @@ func (e *Engine) Visible(ctx context.Context, p *strikeplate.Principal, resource
 	}
 	decisions := make([]Decision, len(verdicts))
 	for i := range verdicts {
-		decisions[i] = Decision{scopeDecision: rev.decision(&verdicts[i]), Hidden: verdicts[i].hidden}
+		decisions[i] = Decision{Decision: rev.decision(&verdicts[i]), Hidden: verdicts[i].hidden}
 	}
 	return decisions, nil
 }
