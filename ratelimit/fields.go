@@ -16,47 +16,53 @@ var fieldNames = [...]string{
 	"Ratelimit",
 }
 
+// A span is a part of a text.
+type span struct{ begin, end int }
+
 // setFields replaces the header fields. All values are parts of one string, and
 // their slices of one array.
 //
 // The X- fields tell the tightest of several policies; the draft's list them all.
 func setFields(h http.Header, charges []Charge, decisions []Decision, now time.Time) {
 	var room [512]byte
-	b, ends := appendFields(room[:0], charges, decisions, now)
+	b, spans := appendFields(room[:0], charges, decisions, now)
 	text := string(b)
 	values := new([len(fieldNames)]string)
-	begin := 0
 	for i, name := range fieldNames {
-		values[i] = text[begin:ends[i]]
+		values[i] = text[spans[i].begin:spans[i].end]
 		h[name] = values[i : i+1 : i+1]
-		begin = ends[i]
 	}
 }
 
-func appendFields(b []byte, charges []Charge, decisions []Decision, now time.Time) ([]byte, [len(fieldNames)]int) {
-	var ends [len(fieldNames)]int
-	d := &decisions[tightest(decisions)]
-	b = strconv.AppendInt(b, d.Limit, 10)
-	ends[0] = len(b)
-	b = strconv.AppendInt(b, d.Remaining, 10)
-	ends[1] = len(b)
-	b = strconv.AppendInt(b, unix(now.Add(wait(d))), 10)
-	ends[2] = len(b)
+// appendFields writes each number once: what X- fields tell is a part of what the
+// draft's say.
+func appendFields(b []byte, charges []Charge, decisions []Decision, now time.Time) (_ []byte, at [len(fieldNames)]span) {
+	tight := tightest(decisions)
 	for i := range charges {
 		p := &charges[i].Policy
-		b = appendItem(b, i, p.Name)
-		b = strconv.AppendInt(append(b, ";q="...), p.Limit, 10)
+		b = append(appendItem(b, i, p.Name), ";q="...)
+		begin := len(b)
+		b = strconv.AppendInt(b, p.Limit, 10)
+		if i == tight {
+			at[0] = span{begin, len(b)}
+		}
 		b = strconv.AppendInt(append(b, ";w="...), seconds(p.Period), 10)
 	}
-	ends[3] = len(b)
+	at[3] = span{0, len(b)}
 	for i := range decisions {
 		d := &decisions[i]
-		b = appendItem(b, i, charges[i].Policy.Name)
-		b = strconv.AppendInt(append(b, ";r="...), d.Remaining, 10)
+		b = append(appendItem(b, i, charges[i].Policy.Name), ";r="...)
+		begin := len(b)
+		b = strconv.AppendInt(b, d.Remaining, 10)
+		if i == tight {
+			at[1] = span{begin, len(b)}
+		}
 		b = strconv.AppendInt(append(b, ";t="...), seconds(wait(d)), 10)
 	}
-	ends[4] = len(b)
-	return b, ends
+	at[4] = span{at[3].end, len(b)}
+	b = strconv.AppendInt(b, unix(now.Add(wait(&decisions[tight]))), 10)
+	at[2] = span{at[4].end, len(b)}
+	return b, at
 }
 
 // appendItem appends a policy's name, which needs no escaping: see validName.
