@@ -30,7 +30,8 @@ type Creation struct {
 	// Owner is the active member whom a user-level key acts as; required for
 	// those levels, refused for the others.
 	Owner string
-	// Scopes; where the service has a catalog, at least one of it.
+	// Scopes; where the service has a catalog, at least one of it. A wildcard that
+	// it declares grants the scopes that it stands for now, and no later ones.
 	Scopes []string
 	// Expires is the first moment at which the key no longer works. Zero: as the
 	// service's terms have it, or never where NoExpiry says so.
@@ -94,7 +95,7 @@ func (s *Service) draft(a storage.Actor, c Creation, now time.Time) storage.Key 
 	id := newID()
 	key := storage.Key{
 		ID: id, Lineage: id, Organisation: a.Organisation, Name: strings.TrimSpace(c.Name),
-		Environment: c.Environment, Access: c.Access, Scopes: once(c.Scopes), Owner: c.Owner, Creator: a.User,
+		Environment: c.Environment, Access: c.Access, Scopes: s.settleScopes(c.Scopes), Owner: c.Owner, Creator: a.User,
 		Allow: c.Allow, SecretVersion: 1, Created: now,
 	}
 	if len(c.Metadata) > 0 {

@@ -63,7 +63,7 @@ func checkMetadata(metadata map[string]string) error {
 	return nil
 }
 
-// checkScopes judges a key's own scopes, listed once each.
+// checkScopes judges a key's own scopes, after settleScopes.
 func (s *Service) checkScopes(scopes []string) error {
 	switch {
 	case len(scopes) > maxScopes:
@@ -84,8 +84,13 @@ func (s *Service) checkScopes(scopes []string) error {
 	return nil
 }
 
-// once drops repetitions and keeps the order. No scopes are nil.
-func once(scopes []string) []string {
+// settleScopes returns the scopes that are meant, each once: where there is a
+// catalog, what it resolves them to, wildcards included. Unknown ones are left for
+// checkScopes to name. No scopes are nil.
+func (s *Service) settleScopes(scopes []string) []string {
+	if resolved, err := s.c.Catalog.Resolve(scopes); err == nil {
+		return resolved
+	}
 	var distinct []string
 	seen := make(map[string]bool, len(scopes))
 	for _, text := range scopes {

@@ -65,7 +65,7 @@ func TestThreat21ReplacedRuleStaysInTheOrganisation(t *testing.T) {
 // themselves.
 func TestThreat21OthersGrantNothingBeyondThemselves(t *testing.T) {
 	members := func(c *manage.Config) {
-		c.Catalog = catalog
+		c.Catalog = withWildcard()
 		c.Reveal.Seal = newGCM()
 		c.Authorize = func(_ context.Context, a storage.Actor, action string, k storage.Key) error {
 			if a.Role == "admin" || action == manage.ActionList || k.Owner == a.User {
@@ -89,6 +89,7 @@ func TestThreat21OthersGrantNothingBeyondThemselves(t *testing.T) {
 		creating(mine, level(strikeplate.OrganisationLimited, "")),
 		creating(mine, level(strikeplate.OrganisationFull, w.zoe)),
 		creating([]string{"meetings:write"}, level(strikeplate.UserFull, w.zoe)), // beyond the session
+		creating([]string{"meetings:*"}, level(strikeplate.UserFull, w.zoe)),     // likewise: it has meetings:write
 		creating([]string{"summaries:read"}, level(strikeplate.UserFull, w.zoe)), // beyond the directory
 	} {
 		w.refused(err, 403, manage.CodeForbidden)

@@ -108,7 +108,7 @@ func scopesAreChosen(w *world) {
 	}
 	w.invalid(w.creating(scoped(many...)), "scopes")
 	k := w.create(scoped("summaries:read", "meetings:read", "summaries:read")).Key
-	if want := []string{"summaries:read", "meetings:read"}; !slices.Equal(k.Scopes, want) || !slices.Equal(w.get(k.ID).Scopes, want) {
+	if want := []string{"meetings:read", "summaries:read"}; !slices.Equal(k.Scopes, want) || !slices.Equal(w.get(k.ID).Scopes, want) {
 		w.Errorf("scopes %v, want %v", k.Scopes, want)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -264,4 +265,46 @@ func (w *world) anotherKey() manage.Key {
 	c, err := w.service(w.store).Create(w.ctx, w.admin, w.draft())
 	w.must(err)
 	return c.Key
+}
+
+// withWildcard is the catalog with one wildcard declared, and what is listed besides.
+func withWildcard(more ...scope.Entry) *scope.Catalog {
+	entries := append(catalog.Entries(), scope.Entry{Scope: "meetings:*", Description: "Everything about meetings"})
+	c, err := scope.NewCatalog(append(entries, more...)...)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+// A declared wildcard grants what it stands for when the key is made. No later
+// component sees one, and scopes that come later are not granted.
+func TestDeclaredWildcardsAreResolvedAtCreation(t *testing.T) {
+	w := inMemory(t, mavio, func(c *manage.Config) { c.Catalog = withWildcard() })
+	c := w.create(scoped("summaries:read", "meetings:*", "meetings:write", "meetings:*"))
+	want := []string{"meetings:read", "meetings:write", "summaries:read"}
+	if got := c.Key.Scopes; !slices.Equal(got, want) {
+		t.Errorf("the key has %q, want %q", got, want)
+	}
+	if got := w.works(c.Secret.Reveal()).Scopes; !slices.Equal(got, want) {
+		t.Errorf("the Principal has %q, want %q", got, want)
+	}
+	later := w.service(w.store, func(s *manage.Config) {
+		s.Catalog = withWildcard(scope.Entry{Scope: "meetings:export", Description: "Export meetings"})
+	})
+	rotated, err := later.Rotate(w.ctx, w.admin, c.Key.ID, 0)
+	w.must(err)
+	if got := rotated.Key.Scopes; !slices.Equal(got, want) {
+		t.Errorf("the successor has %q, want %q", got, want)
+	}
+	for _, undeclared := range []string{"summaries:*", "*", "*:read", "meetings:**", "meetings:* "} {
+		if e := w.invalid(w.creating(scoped("meetings:*", undeclared)), "scopes"); !strings.Contains(e.Message, strconv.Quote(undeclared)) ||
+			strings.Contains(e.Message, `"meetings:*",`) {
+			t.Errorf("%q: %s", undeclared, e.Message)
+		}
+	}
+	many := slices.Repeat([]string{"meetings:*"}, 300)
+	if got := w.create(scoped(many...)).Key.Scopes; !slices.Equal(got, want[:2]) {
+		t.Errorf("repeated: the key has %q", got)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -222,6 +223,38 @@ func TestImportRefuses(t *testing.T) {
 	for _, id := range []string{"", strings.Repeat("x", 101), "a\x00"} {
 		if _, err := s.Import(t.Context(), operate.Migration{ID: id}, rows()); err == nil {
 			t.Errorf("migration id %q is accepted", id)
+		}
+	}
+}
+
+// TestImportResolvesWildcards: what a row's wildcards stand for is what the key has.
+func TestImportResolvesWildcards(t *testing.T) {
+	catalog, err := scope.NewCatalog(
+		scope.Entry{Scope: "meetings:*", Description: "d"}, scope.Entry{Scope: "meetings:read", Description: "d"},
+		scope.Entry{Scope: "notes:read", Description: "d"}, scope.Entry{Scope: "meetings:write", Description: "d"},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, backends[0].open(t))
+	s := w.service(func(c *operate.Config) { c.Catalog = catalog })
+	for i, c := range []struct{ scopes, want []string }{
+		{[]string{"notes:read", "meetings:*"}, []string{"meetings:read", "notes:read", "meetings:write"}},
+		{[]string{"meetings:write", "meetings:*"}, []string{"meetings:read", "meetings:write"}},
+		{[]string{"notes:*"}, nil},
+	} {
+		k := newOldKey(i, func(r *operate.Row) { r.Scopes = c.scopes })
+		report, err := s.Import(w.ctx, migration, rows(k))
+		w.must(err)
+		if c.want == nil {
+			if report.Refused != 1 || !strings.Contains(report.Refusals[0].Reason, "a wildcard") && !strings.Contains(report.Refusals[0].Reason, `"notes:*"`) {
+				t.Errorf("%q: %+v", c.scopes, report)
+			}
+			continue
+		}
+		p, err := w.authenticator().Verify(w.ctx, k.text, w.admin.Client)
+		if err != nil || !slices.Equal(p.Scopes, c.want) {
+			t.Errorf("%q: got %v, %v, want %q", c.scopes, p, err, c.want)
 		}
 	}
 }

@@ -42,6 +42,8 @@ type Row struct {
 	Last4 string
 	// Access is required. Import alone may set legacy.
 	Access strikeplate.Access
+	// Scopes; with a catalog, its own, in whose order they are kept. A wildcard that
+	// it declares is kept as the scopes that it stands for now.
 	Scopes []string
 	// Owner is the user of a user-level key; one whom the directory doesn't know
 	// counts as deactivated.
@@ -74,16 +76,17 @@ func (s *Service) key(migration string, r Row, now time.Time) (storage.Key, erro
 	k := storage.Key{
 		Organisation: r.Organisation, Name: cmp.Or(strings.TrimSpace(r.Name), defaultName), Last4: r.Last4,
 		Format: cmp.Or(r.Prefix, "pair"), Environment: cmp.Or(r.Environment, strikeplate.Live), Access: r.Access,
-		Scopes: slices.Clone(r.Scopes), Owner: r.Owner, Creator: r.Creator, Metadata: maps.Clone(r.Metadata), SecretVersion: 1,
+		Owner: r.Owner, Creator: r.Creator, Metadata: maps.Clone(r.Metadata), SecretVersion: 1,
 		Created: r.Created.UTC().Truncate(time.Microsecond), Expires: r.Expires.UTC().Truncate(time.Microsecond),
 	}
 	if k.Created.IsZero() {
 		k.Created = now
 	}
-	if err := errors.Join(checkTexts(k), checkTimes(k, now), checkAccess(k), s.checkScopes(k)); err != nil {
+	var err error
+	k.Scopes, err = s.settleScopes(r)
+	if err = errors.Join(checkTexts(k), checkTimes(k, now), checkAccess(k), err); err != nil {
 		return storage.Key{}, err
 	}
-	var err error
 	if k.Metadata, err = settleMetadata(k.Metadata, r.ExternalID); err != nil {
 		return storage.Key{}, err
 	}
@@ -159,28 +162,33 @@ func checkAccess(k storage.Key) error {
 	return nil
 }
 
-func (s *Service) checkScopes(k storage.Key) error {
-	if len(k.Scopes) > maxScopes {
-		return fmt.Errorf("scopes: at most %d are allowed", maxScopes)
+// settleScopes returns what a row's scopes stand for in the catalog today.
+func (s *Service) settleScopes(r Row) ([]string, error) {
+	if len(r.Scopes) > maxScopes {
+		return nil, fmt.Errorf("scopes: at most %d are allowed", maxScopes)
 	}
-	for i, text := range k.Scopes {
-		if scope.Check(text) != nil {
-			return fmt.Errorf("scopes: %.100q is none", text)
+	for i, text := range r.Scopes {
+		if _, listed := s.c.Catalog.Describe(text); !listed && scope.Check(text) != nil {
+			return nil, fmt.Errorf("scopes: %.100q is none", text)
 		}
-		if slices.Contains(k.Scopes[:i], text) {
-			return fmt.Errorf("scopes: %q is listed twice", text)
+		if slices.Contains(r.Scopes[:i], text) {
+			return nil, fmt.Errorf("scopes: %q is listed twice", text)
 		}
 	}
 	if s.c.Catalog == nil {
-		return nil
+		return slices.Clone(r.Scopes), nil
 	}
-	if len(k.Scopes) == 0 && k.Access != strikeplate.Legacy {
-		return errors.New("scopes: none, so the key could do nothing")
+	if len(r.Scopes) == 0 && r.Access != strikeplate.Legacy {
+		return nil, errors.New("scopes: none, so the key could do nothing")
 	}
-	if unknown := s.c.Catalog.Unknown(k.Scopes); len(unknown) > 0 {
-		return fmt.Errorf("scopes: not in the catalog: %q", unknown)
+	scopes, err := s.c.Catalog.Resolve(r.Scopes)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("scopes: %w", err)
+	case len(scopes) > maxScopes:
+		return nil, fmt.Errorf("scopes: the wildcards stand for more than %d", maxScopes)
 	}
-	return nil
+	return scopes, nil
 }
 
 func settleMetadata(metadata map[string]string, external string) (map[string]string, error) {
