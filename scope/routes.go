@@ -13,12 +13,25 @@ import (
 
 // Route is a declared route.
 type Route struct {
-	// Pattern as registered with http.ServeMux, and the method in it; empty: any.
+	// Pattern as registered with http.ServeMux, and its parts. An empty Method or
+	// Host: any.
 	Pattern string `json:"pattern"`
 	Method  string `json:"method,omitempty"`
-	// Public: nobody needs to be known. There is no Requirement then.
-	Public      bool        `json:"public,omitempty"`
-	Requirement Requirement `json:"requirement,omitzero"`
+	Host    string `json:"host,omitempty"`
+	Path    string `json:"path"`
+	// Public: it serves everybody. Otherwise Requires says whom.
+	Public   bool        `json:"public,omitempty"`
+	Requires Requirement `json:"requires,omitzero"`
+}
+
+// split fills what a pattern that the mux accepted consists of.
+func (r *Route) split() {
+	r.Path = r.Pattern
+	if space := strings.IndexAny(r.Path, " \t"); space >= 0 {
+		r.Method, r.Path = r.Path[:space], strings.TrimLeft(r.Path[space:], " \t")
+	}
+	slash := strings.IndexByte(r.Path, '/')
+	r.Host, r.Path = r.Path[:slash], r.Path[slash:]
 }
 
 // Routes registers handlers on an http.ServeMux together with what each requires,
@@ -40,8 +53,8 @@ type Routes struct {
 	mux        *http.ServeMux
 
 	mu         sync.Mutex
-	declared   []Route
-	undeclared map[string]bool // as large as the mux at most
+	routes     map[string]Route // by pattern
+	undeclared map[string]bool  // as large as the mux at most
 }
 
 // NewRoutes panics if a is nil. Requirements may name scopes of the catalog only;
@@ -52,7 +65,7 @@ func NewRoutes(a Authorizer, c *Catalog, mux *http.ServeMux) *Routes {
 	if mux == nil {
 		mux = http.NewServeMux()
 	}
-	return &Routes{authorizer: a, catalog: c, mux: mux, undeclared: make(map[string]bool)}
+	return &Routes{authorizer: a, catalog: c, mux: mux, routes: make(map[string]Route), undeclared: make(map[string]bool)}
 }
 
 // Handle registers h for a pattern of http.ServeMux, behind what [Require] would
@@ -65,7 +78,7 @@ func (s *Routes) Handle(pattern string, need Requirement, h http.Handler) {
 	if h == nil {
 		panic("scope: nil handler for " + pattern)
 	}
-	s.declare(Route{Pattern: pattern, Requirement: need},
+	s.declare(Route{Pattern: pattern, Requires: need},
 		&gate{authorizer: s.authorizer, need: need, pattern: pattern, next: h})
 }
 
@@ -88,30 +101,28 @@ func (s *Routes) Public(pattern string, h http.Handler) {
 }
 
 func (s *Routes) declare(r Route, h http.Handler) {
-	if space := strings.IndexAny(r.Pattern, " \t"); space > 0 {
-		r.Method = r.Pattern[:space]
-	}
-	s.mux.Handle(r.Pattern, &declared{Route: r, handler: h}) // panics before it is listed
+	d := &declared{pattern: r.Pattern, public: r.Public, handler: h}
+	s.mux.Handle(r.Pattern, d) // panics before the route is listed
+	r.split()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.declared = append(s.declared, r)
+	s.routes[r.Pattern] = r
 }
 
-// All returns the declared routes, sorted by path and method.
+// All returns the declared routes, sorted by path, host and method.
 func (s *Routes) All() []Route {
 	s.mu.Lock()
-	all := slices.Clone(s.declared)
-	s.mu.Unlock()
-	for i := range all {
-		all[i].Requirement = all[i].Requirement.clone()
+	all := make([]Route, 0, len(s.routes))
+	for _, r := range s.routes {
+		r.Requires = r.Requires.clone()
+		all = append(all, r)
 	}
+	s.mu.Unlock()
 	slices.SortFunc(all, func(a, b Route) int {
-		return cmp.Or(cmp.Compare(a.path(), b.path()), cmp.Compare(a.Method, b.Method), cmp.Compare(a.Pattern, b.Pattern))
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Method, b.Method))
 	})
 	return all
 }
-
-func (r Route) path() string { return strings.TrimLeft(strings.TrimPrefix(r.Pattern, r.Method), " \t") }
 
 // ByScope returns, for each scope, the declared routes that name it. The scopes of
 // the catalog are all there: one without routes opens nothing.
@@ -121,7 +132,7 @@ func (s *Routes) ByScope() map[string][]Route {
 		routes[scope] = nil
 	}
 	for _, r := range s.All() {
-		for _, scope := range r.Requirement.Scopes() {
+		for _, scope := range r.Requires.Scopes() {
 			routes[scope] = append(routes[scope], r)
 		}
 	}
@@ -144,26 +155,28 @@ func (s *Routes) Undeclared() []string {
 
 // Find returns the declared route that would serve r.
 func (s *Routes) Find(r *http.Request) (Route, bool) {
-	h, _ := s.mux.Handler(r)
-	d, ok := h.(*declared)
-	if !ok {
+	h, pattern := s.mux.Handler(r)
+	if _, ok := h.(*declared); !ok {
 		return Route{}, false
 	}
-	found := d.Route
-	found.Requirement = found.Requirement.clone()
-	return found, true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, ok := s.routes[pattern]
+	found.Requires = found.Requires.clone()
+	return found, ok
 }
 
 // declared is what stands on the mux. That it is of this type tells it from what
 // was put there otherwise.
 type declared struct {
-	Route
+	pattern string
+	public  bool
 	handler http.Handler
 }
 
 func (d *declared) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if x := strikeplate.ExchangeFrom(r.Context()); x != nil {
-		x.SetPattern(d.Pattern) // a middleware in between may have copied the request
+		x.SetPattern(d.pattern) // a middleware in between may have copied the request
 		defer d.further(x, r)
 	}
 	d.handler.ServeHTTP(w, r)
@@ -172,7 +185,7 @@ func (d *declared) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // further tells the pattern that a mux inside the handler matched, unless
 // something told already.
 func (d *declared) further(x *strikeplate.Exchange, r *http.Request) {
-	if r.Pattern != d.Pattern && x.Pattern() == d.Pattern {
+	if r.Pattern != d.pattern && x.Pattern() == d.pattern {
 		x.SetPattern(r.Pattern)
 	}
 }

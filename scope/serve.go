@@ -39,7 +39,7 @@ func (s *Routes) Behind(authenticate func(http.Handler) http.Handler) http.Handl
 	private := authenticate(s)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, _ := s.mux.Handler(r)
-		if d, ok := h.(*declared); ok && d.Public {
+		if d, ok := h.(*declared); ok && d.public {
 			s.mux.ServeHTTP(w, r)
 			return
 		}
