@@ -42,11 +42,11 @@ func (fixedWindow) copy(_ Policy, from *ulule.Counter, _ time.Time) *ulule.Count
 	return c
 }
 
-// window describes a counter. In a window that is over nothing is used.
+// window describes a counter; end is the window's last nanosecond. In a window
+// that is over nothing is used.
 func window(p Policy, used, end int64, now time.Time) Decision {
 	d := Decision{Limit: p.Limit, Remaining: max(0, p.Limit-used)}
 	if end != 0 {
-		// A counter lives up to and including the last nanosecond.
 		d.ResetAfter = max(1, time.Duration(end-now.UnixNano())+1)
 	}
 	return d
@@ -66,7 +66,7 @@ func (fixedWindow) look(c *ulule.Counter, p Policy, cost int64, now time.Time) D
 // Taken back with the window's own end, should that be over by now, the library
 // begins another window with less than nothing, which is then over as well.
 func (fixedWindow) take(c *ulule.Counter, p Policy, cost int64, now time.Time) Decision {
-	used, end := c.Increment(cost, now.Add(p.Period).UnixNano())
+	used, end := c.Increment(cost, now.UnixNano()+int64(p.Period)-1) // its last nanosecond
 	if used > p.Limit {
 		used, _ = c.Increment(-cost, end)
 		d := window(p, max(0, used), end, now)
@@ -81,7 +81,7 @@ func (fixedWindow) take(c *ulule.Counter, p Policy, cost int64, now time.Time) D
 // refund passes the window's own end, as take does.
 func (fixedWindow) refund(c *ulule.Counter, p Policy, cost int64, taken, _ time.Time) {
 	used, end := c.Load(0)
-	if end != 0 && taken.UnixNano() >= end-int64(p.Period) {
+	if end != 0 && taken.UnixNano() > end-int64(p.Period) {
 		c.Increment(-min(cost, used), end)
 	}
 }
