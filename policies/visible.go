@@ -3,6 +3,7 @@ package policies
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -14,8 +15,9 @@ import (
 // Decision is what [Engine.Visible] finds for one row.
 type Decision struct {
 	scope.Decision
-	// Hidden are columns to hide, where masks apply: the row isn't allowed, but may
-	// be shown without them. A caller that knows no masks looks at Allowed alone.
+	// Hidden are the columns and relations to hide, by name, where masks apply: the
+	// row isn't allowed, but may be shown without them. A caller that knows no masks
+	// looks at Allowed alone.
 	Hidden []string
 }
 
@@ -43,11 +45,17 @@ func (e *Engine) Visible(ctx context.Context, p *strikeplate.Principal, resource
 	if err != nil {
 		return nil, err
 	}
+	return rev.decisions(verdicts), nil
+}
+
+func (rev *revision) decisions(verdicts []verdict) []Decision {
 	decisions := make([]Decision, len(verdicts))
 	for i := range verdicts {
-		decisions[i] = Decision{Decision: rev.decision(&verdicts[i]), Hidden: verdicts[i].hidden}
+		hidden := verdicts[i].hidden // the columns of all masks that hold
+		slices.Sort(hidden)
+		decisions[i] = Decision{Decision: rev.decision(&verdicts[i]), Hidden: slices.Compact(hidden)}
 	}
-	return decisions, nil
+	return decisions
 }
 
 // see decides on rows.
