@@ -25,7 +25,8 @@ import (
 // what can be had at once.
 //
 // A refund counts as long as what is given back cannot have come back by itself:
-// within cost x Period / (Limit - Burst) of Charge.Taken. Later it has no effect.
+// within cost x Period / (Limit - Burst) of Charge.Taken, less 5 ms for the way to
+// Redis. Later it has no effect.
 func NewGCRA(c Config) (*Engine, error) {
 	s, err := newServer(c, "g:")
 	if err != nil {
@@ -43,6 +44,7 @@ const (
 	grain       = 60 * time.Nanosecond  // what redis_rate's numbers tell apart, until 2048
 	tick        = 2 * time.Microsecond  // what Redis's clock does, and what is lost in between
 	minInterval = 10 * time.Microsecond // from one unit to the next
+	onTheWay    = 5 * time.Millisecond  // by which a refund may come later than it was sent
 	maxSpread   = 1_000_000_000
 )
 
@@ -134,7 +136,7 @@ return 1
 // units are there already, and what was taken meanwhile is others'.
 func (g *gcra) refund(ctx context.Context, digest string, p ratelimit.Policy, cost int64, ago time.Duration) error {
 	back := float64(cost) * g.interval(p)
-	if ago.Seconds() >= back {
+	if (ago + onTheWay).Seconds() >= back {
 		return nil
 	}
 	return refundBucket.Run(ctx, g.server.client, []string{"rate:" + g.key(digest)}, back).Err()

@@ -135,8 +135,15 @@ func (l *slidingLog) peek(ctx context.Context, digest string, p ratelimit.Policy
 	return l.run(ctx, "peek", digest, p, cost, 0)
 }
 
+// refund takes units out of the oldest moments that can be those of the charge:
+// what stays is counted no shorter than it should be. The clocks of Redis and of
+// this process are not compared, and messages take time, hence the slack.
 func (l *slidingLog) refund(ctx context.Context, digest string, p ratelimit.Policy, cost int64, ago time.Duration) error {
-	_, err := l.run(ctx, "refund", digest, p, cost, ago)
+	slack := min(l.server.timeout, p.Period/10)
+	if ago+slack >= p.Period {
+		return nil // forgotten by now, or soon; what is there is others'
+	}
+	_, err := l.run(ctx, "refund", digest, p, cost, ago+slack)
 	return err
 }
 
