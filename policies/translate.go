@@ -3,7 +3,6 @@ package policies
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -279,7 +278,7 @@ func (t *translator) truth(x *ast.Term, s *frame) (predicate.Predicate, error) {
 	switch v.kind {
 	case isScalar:
 		return predicate.Compare(v.operand, predicate.NotEqual, predicate.Literal{Value: false}), nil
-	case isKnown, isCollection:
+	case isKnown, isCollection, isBetween:
 		return predicate.True, nil
 	case isRelation:
 		return nil, cannot("a list counts as true even when it is empty; ask what is in it")
@@ -331,6 +330,10 @@ func (t *translator) compare(a *ast.Term, op predicate.Op, b *ast.Term, s *frame
 		return nil, cannot("a relation can't be compared as a whole; ask whether something is in it")
 	case l.kind == isMember && op != predicate.Equal:
 		return nil, cannot("a member of a relation can be compared by == or in only")
+	case l.kind == isMember && r.kind == isBetween:
+		return predicate.False, nil // members are text
+	case l.kind == isBetween || r.kind == isBetween:
+		return compareNumber(l, op, r), nil
 	case l.kind == isMember && r.kind == isScalar:
 		return t.has(l.relation, r.operand), nil
 	case l.kind == isMember && r.kind != isMember:
@@ -353,7 +356,7 @@ func (t *translator) together(values ...value) {
 	for _, v := range values {
 		for _, o := range append(v.list, v.operand) {
 			if a, ok := o.(predicate.Argument); ok && row {
-				t.compared[a.Name] = true
+				t.compared[strings.TrimPrefix(a.Name, argumentPrefix)] = true
 			}
 		}
 	}
@@ -378,6 +381,8 @@ func (t *translator) member(x, of *ast.Term, s *frame) (predicate.Predicate, err
 		return nil, cannot("a relation can't be searched for as a whole")
 	case list.kind == isMember:
 		return nil, cannot("nothing is in a member of a relation: it is text")
+	case v.kind == isBetween && list.kind != isKnown, list.kind == isBetween: // no column holds it
+		return predicate.False, nil
 	case list.kind == isRelation && v.kind == isScalar:
 		return t.has(list.relation, v.operand), nil
 	case list.kind == isRelation && v.kind == isMember:
@@ -414,18 +419,65 @@ func (t *translator) typeTest(name string, x *ast.Term, s *frame) (predicate.Pre
 	return predicate.Not(predicate.IsNull(column)), nil
 }
 
-// every appears while loading only: over what is known it is gone once it is.
+// every over what is known: partial evaluation writes out few elements and leaves
+// many, and what is no collection.
 func (t *translator) every(e *ast.Every, s *frame) (predicate.Predicate, error) {
-	if !t.loading || t.touches(e.Domain, s) {
+	if t.touches(e.Domain, s) {
 		return nil, cannot("every over the row's own lists can't become SQL; every over known values can")
 	}
-	t.spoil(e.Domain)
+	if t.loading {
+		t.spoil(e.Domain)
+		return t.element(e, value{kind: isKnown}, value{kind: isKnown}, s)
+	}
+	var parts []predicate.Predicate
+	var failed error
+	add := func(key, element *ast.Term) {
+		p, err := t.elementTerms(e, key, element, s)
+		if parts = append(parts, p); failed == nil {
+			failed = err
+		}
+	}
+	switch domain := e.Domain.Value.(type) {
+	case *ast.Array:
+		for i := range domain.Len() {
+			add(ast.InternedTerm(i), domain.Elem(i))
+		}
+	case ast.Set:
+		domain.Foreach(func(x *ast.Term) { add(x, x) })
+	case ast.Object:
+		domain.Foreach(add)
+	case ast.Null, ast.Boolean, ast.Number, ast.String:
+		return predicate.False, nil // undefined
+	default:
+		return nil, cannot("every over this can't become SQL")
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	return predicate.And(parts...), nil
+}
+
+func (t *translator) elementTerms(e *ast.Every, key, element *ast.Term, s *frame) (predicate.Predicate, error) {
+	k, err := t.operand(key, s)
+	if err != nil {
+		return nil, err
+	}
+	v, err := t.operand(element, s)
+	if err != nil {
+		return nil, err
+	}
+	return t.element(e, k, v, s)
+}
+
+// element is the body of every for one element.
+func (t *translator) element(e *ast.Every, key, element value, s *frame) (predicate.Predicate, error) {
 	inner := s.child()
-	for _, x := range []*ast.Term{e.Key, e.Value} {
-		if x != nil {
-			if v, ok := x.Value.(ast.Var); ok {
-				inner.vars[v] = value{kind: isKnown}
-			}
+	for x, v := range map[*ast.Term]value{e.Key: key, e.Value: element} {
+		if x == nil {
+			continue
+		}
+		if name, ok := x.Value.(ast.Var); ok {
+			inner.vars[name] = v
 		}
 	}
 	return t.body(e.Body, inner)
@@ -485,17 +537,4 @@ func (t *translator) parameters(rule *ast.Rule, args []*ast.Term, s *frame) (*fr
 		inner.vars[name] = v
 	}
 	return inner, nil
-}
-
-// number makes the literal of a JSON number that is compared with a column: an
-// int64 if it is one.
-func number(n ast.Number) (predicate.Literal, error) {
-	if i, ok := n.Int64(); ok {
-		return predicate.Literal{Value: i}, nil
-	}
-	text := strings.TrimRight(strings.TrimSuffix(string(n), "."), "0")
-	if i, err := strconv.ParseInt(strings.TrimSuffix(text, "."), 10, 64); err == nil && strings.HasSuffix(text, ".") {
-		return predicate.Literal{Value: i}, nil
-	}
-	return predicate.Literal{}, cannot("%s is no integer of 64 bits, and columns hold no other numbers", n)
 }

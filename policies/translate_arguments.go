@@ -21,3 +21,6 @@ var arguments = []argument{
 	{"access", func(p *strikeplate.Principal) string { return string(p.Access) }},
 	{"expires", func(p *strikeplate.Principal) string { return expiry(p.Expires) }},
 }
+
+// argumentPrefix begins the names of arguments in predicates.
+const argumentPrefix = "principal."

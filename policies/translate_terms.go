@@ -13,7 +13,8 @@ const (
 	isKnown           // will be known; while loading only
 	isCollection      // an array, a set or an object: its values
 	isRelation
-	isMember // one member of a relation: some x in input.resource.participants
+	isMember  // one member of a relation: some x in input.resource.participants
+	isBetween // a number that is no int64
 )
 
 // value is what a term stands for.
@@ -22,6 +23,8 @@ type value struct {
 	operand  predicate.Operand   // isScalar
 	list     []predicate.Operand // isCollection
 	relation string              // isRelation, isMember
+	floor    int64               // isBetween: the int64 below it
+	beyond   int                 // isBetween: below or above all int64
 }
 
 // beyond stands for arrays and objects, which no column is equal to.
@@ -186,8 +189,7 @@ func (t *translator) operand(x *ast.Term, s *frame) (value, error) {
 	case ast.String:
 		return value{kind: isScalar, operand: predicate.Literal{Value: string(v)}}, nil
 	case ast.Number:
-		l, err := number(v)
-		return value{kind: isScalar, operand: l}, err
+		return number(v)
 	case ast.Var:
 		found, m, ok := s.find(v)
 		if m != nil {
@@ -225,7 +227,7 @@ func (t *translator) collection(x *ast.Term, s *frame) (value, error) {
 			c.list = append(c.list, v.operand)
 		case v.kind == isKnown:
 			c.kind = isKnown
-		case v.kind == isCollection && !v.row(): // an array in an array: no column is equal to it
+		case v.kind == isBetween, v.kind == isCollection && !v.row(): // no column is equal to it
 		default:
 			failed = cannot("a list in a list can't become SQL")
 		}
@@ -249,7 +251,7 @@ func (t *translator) ref(ref ast.Ref, s *frame) (value, error) {
 	if len(ref) == 3 && ref.HasPrefix(principalRef) {
 		if name, ok := ref[2].Value.(ast.String); ok {
 			if slot, ok := t.slots[string(name)]; ok {
-				return value{kind: isScalar, operand: predicate.Argument{Name: "principal." + string(name), Slot: slot}}, nil
+				return value{kind: isScalar, operand: predicate.Argument{Name: argumentPrefix + string(name), Slot: slot}}, nil
 			}
 		}
 	}

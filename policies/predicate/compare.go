@@ -7,7 +7,7 @@ import "cmp"
 // stands on the left.
 func Compare(left Operand, op Op, right Operand) Predicate {
 	if before(right, left) {
-		left, op, right = right, op.mirrored(), left
+		left, op, right = right, op.Mirrored(), left
 	}
 	if left == right {
 		return Constant(op.holds(0))
@@ -110,7 +110,7 @@ func compareBool(c Column, op Op, value bool) Predicate {
 // compareColumns leaves =, <>, < and <= between columns of one type.
 func compareColumns(a Column, op Op, b Column) Predicate {
 	if op == Greater || op == GreaterOrEqual {
-		a, op, b = b, op.mirrored(), a
+		a, op, b = b, op.Mirrored(), a
 	}
 	if a.Type == b.Type {
 		return Comparison{Left: a, Op: op, Right: b}

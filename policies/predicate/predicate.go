@@ -132,8 +132,8 @@ func (o Op) opposite() Op {
 	return [...]Op{NotEqual, Equal, GreaterOrEqual, Greater, LessOrEqual, Less}[o]
 }
 
-// mirrored is the operator for exchanged operands.
-func (o Op) mirrored() Op {
+// Mirrored is the operator for exchanged operands: a < b is b > a.
+func (o Op) Mirrored() Op {
 	return [...]Op{Equal, NotEqual, Greater, GreaterOrEqual, Less, LessOrEqual}[o]
 }
 
