@@ -3,7 +3,6 @@ package scope_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -29,7 +28,7 @@ func (n nowhere) Write(b []byte) (int, error) { return len(b), nil }
 
 var nothing = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 
-// as returns a request of somebody with the fifteen scopes of a product.
+// authenticated returns a request of somebody with the fifteen scopes of a product.
 func authenticated(tb testing.TB, method, target string) *http.Request {
 	tb.Helper()
 	var r *http.Request
@@ -80,5 +79,3 @@ func BenchmarkRoutes(b *testing.B) {
 		}
 	}
 }
-
-var _ io.Writer = nowhere{}

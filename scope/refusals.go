@@ -52,7 +52,7 @@ func (n *Requirement) denied(p *strikeplate.Principal, d *Decision) *strikeplate
 		e.Message = "This route is for credentials of the environment " + string(n.Environment) + " only. Use one of them."
 	case d.Rule == RuleAccess && len(n.Access) > 0:
 		e.Code = strikeplate.CodeAccess
-		e.Message = "This route is not for the credential's access level. Use one that has " + alternatives(n.Access) + "."
+		e.Message = "This route is not for the credential's access level. Use one that has " + list(n.Access, "or") + "."
 	case d.Reason != "":
 		e.Code = strikeplate.CodeForbidden
 		e.Message = "This request is not allowed: " + d.Reason + "."
@@ -68,20 +68,20 @@ func (n *Requirement) denied(p *strikeplate.Principal, d *Decision) *strikeplate
 // for all of them anew. The list can't say "one of", so of alternatives it has the
 // one that is there, or else the first: all of them would be more than needed.
 func (n *Requirement) sufficient(held, missing []string) []string {
-	list := slices.Clone(n.AllOf)
+	enough := slices.Clone(n.AllOf)
 	if len(n.AnyOf) > 0 {
 		choice := slices.IndexFunc(n.AnyOf, func(s string) bool { return slices.Contains(held, s) })
-		list = append(list, n.AnyOf[max(0, choice)])
+		enough = append(enough, n.AnyOf[max(0, choice)])
 	}
 	for _, s := range missing {
-		if !slices.Contains(n.AnyOf, s) && !slices.Contains(list, s) {
-			list = append(list, s) // wanted by a policy
+		if !slices.Contains(n.AnyOf, s) && !slices.Contains(enough, s) {
+			enough = append(enough, s) // wanted by a policy
 		}
 	}
-	return list
+	return enough
 }
 
-// wording says "a:x, b:x and one of c:x, d:x".
+// wording says "a:x", "a:x or b:x", or "a:x, b:x and one of c:x, d:x".
 func (n *Requirement) wording(missing []string) string {
 	var needed, choice []string
 	for _, s := range missing {
@@ -91,24 +91,28 @@ func (n *Requirement) wording(missing []string) string {
 			needed = append(needed, s)
 		}
 	}
-	if len(choice) > 0 {
-		needed = append(needed, alternatives(choice))
+	switch {
+	case len(needed) == 0:
+		return list(choice, "or")
+	case len(choice) == 1:
+		needed = append(needed, choice[0])
+	case len(choice) > 1:
+		needed = append(needed, "one of "+strings.Join(choice, ", "))
 	}
-	last := len(needed) - 1
-	if last == 0 {
-		return needed[0]
-	}
-	return strings.Join(needed[:last], ", ") + " and " + needed[last]
+	return list(needed, "and")
 }
 
-// alternatives says "a" or "one of a, b".
-func alternatives[S ~string](list []S) string {
-	texts := make([]string, len(list))
-	for i, s := range list {
-		texts[i] = string(s)
+// list says "a, b and c". There is at least one.
+func list[S ~string](items []S, last string) string {
+	var b strings.Builder
+	for i, item := range items {
+		switch {
+		case i > 0 && i == len(items)-1:
+			b.WriteString(" " + last + " ")
+		case i > 0:
+			b.WriteString(", ")
+		}
+		b.WriteString(string(item))
 	}
-	if len(texts) == 1 {
-		return texts[0]
-	}
-	return "one of " + strings.Join(texts, ", ")
+	return b.String()
 }

@@ -2,7 +2,6 @@ package scope_test
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -39,39 +38,6 @@ func TestParseList(t *testing.T) {
 	}
 }
 
-func TestCatalog(t *testing.T) {
-	c, err := scope.NewCatalog(
-		scope.Entry{Scope: "a:read", Description: "Read A"},
-		scope.Entry{Scope: "b:read", Description: "Read B"},
-		scope.Entry{Scope: "a:write", Description: "Write A"},
-	)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := c.Unknown([]string{"a:read", "x:y", "A:read", "x:y", "*"}); !slices.Equal(got, []string{"x:y", "A:read", "*"}) {
-		t.Errorf("unknown: %v", got)
-	}
-	if got := fmt.Sprint(c.Groups()); got != "[{a [{a:read Read A} {a:write Write A}]} {b [{b:read Read B}]}]" {
-		t.Errorf("groups: %s", got)
-	}
-	c.Entries()[0].Scope = "changed"
-	if got := c.Scopes(); !slices.Equal(got, []string{"a:read", "b:read", "a:write"}) {
-		t.Errorf("scopes: %v", got)
-	}
-	var none *scope.Catalog
-	if got := none.Unknown([]string{"a:read"}); len(got) != 1 || none.Groups() != nil || none.Scopes() != nil {
-		t.Error("a nil catalog knows something")
-	}
-	for name, entries := range map[string][]scope.Entry{
-		"grammar": {{Scope: "a", Description: "x"}}, "wildcard": {{Scope: "a:*", Description: "x"}},
-		"twice": {{Scope: "a:b", Description: "x"}, {Scope: "a:b", Description: "y"}}, "undescribed": {{Scope: "a:b", Description: " "}},
-	} {
-		if _, err := scope.NewCatalog(entries...); err == nil {
-			t.Errorf("%s: accepted", name)
-		}
-	}
-}
-
 func FuzzParseList(f *testing.F) {
 	for _, seed := range []string{"", "a:read", "a:read b:write", " ", "a:read  b", "a:\x00"} {
 		f.Add(seed)
@@ -86,18 +52,4 @@ func FuzzParseList(f *testing.F) {
 			t.Fatalf("%q: %v, then %v (%v)", text, list, again, err)
 		}
 	})
-}
-
-func ExampleCatalog_Groups() {
-	c, _ := scope.NewCatalog(
-		scope.Entry{Scope: "meetings:read", Description: "List and retrieve meetings"},
-		scope.Entry{Scope: "meetings:write", Description: "Delete meetings"},
-		scope.Entry{Scope: "summaries:read", Description: "Retrieve summaries"},
-	)
-	for _, g := range c.Groups() {
-		fmt.Println(g.Resource, len(g.Entries))
-	}
-	// Output:
-	// meetings 2
-	// summaries 1
 }

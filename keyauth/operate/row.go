@@ -82,9 +82,9 @@ func (s *Service) key(migration string, r Row, now time.Time) (storage.Key, erro
 	if k.Created.IsZero() {
 		k.Created = now
 	}
-	var err error
-	k.Scopes, err = s.settleScopes(r)
-	if err = errors.Join(checkTexts(k), checkTimes(k, now), checkAccess(k), err); err != nil {
+	var err, wrong error
+	k.Scopes, wrong = s.settleScopes(r)
+	if err := errors.Join(checkTexts(k), checkTimes(k, now), checkAccess(k), wrong); err != nil {
 		return storage.Key{}, err
 	}
 	if k.Metadata, err = settleMetadata(k.Metadata, r.ExternalID); err != nil {
