@@ -20,7 +20,7 @@ const maxSpread = 1_000_000_000
 // A Burst of zero means a fifth of the Limit, and at least one. A Burst as high as
 // the Limit is refused, as that would leave nothing to refill with, and so are a
 // Limit of 1 and one above 1,000,000,000. Remaining is what can be had at once.
-// A counter takes about 250 bytes, whatever the Limit. Buckets are those of
+// A counter takes about 220 bytes, whatever the Limit. Buckets are those of
 // golang.org/x/time/rate.
 func NewGCRA(c MemoryConfig) (*Memory, error) {
 	return newMemory[bucket](gcra{}, c, defaultKeys)

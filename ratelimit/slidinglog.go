@@ -19,7 +19,7 @@ const defaultLogKeys = 1 << 16
 // 128 are therefore exact. Above, units that were taken within Period/128 of each
 // other count as taken together, at the last one's time: they come back up to
 // that much later than they might, and never earlier. A Burst is refused. A
-// counter takes 120 bytes and 16 for each moment, so at most about 2,300; Keys is
+// counter takes about 150 bytes and 16 for each moment, so at most about 2,300; Keys is
 // 65,536 if it is zero, and full of busy callers that is 150 MB.
 func NewSlidingLog(c MemoryConfig) (*Memory, error) {
 	return newMemory[slots](slidingLog{time.Now()}, c, defaultLogKeys)
