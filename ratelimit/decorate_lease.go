@@ -185,11 +185,8 @@ func (l *Lease) undo(ctx context.Context, charges []Charge, out []Decision, leas
 			out[i].Remaining, out[i].Taken = out[i].Remaining+c.Cost, time.Time{}
 		case leases[i] != nil && (i > given || !directPassed):
 			leases[i].lock()
-			out[i] = leases[i].describe(c.Policy, time.Now())
+			out[i] = leases[i].look(&c, time.Now())
 			leases[i].unlock()
-			if out[i].Allowed = out[i].Remaining >= c.Cost; !out[i].Allowed {
-				out[i].RetryAfter = out[i].ResetAfter
-			}
 		}
 	}
 	return errors.Join(all...)
@@ -329,10 +326,20 @@ func (x *lease) add(units int64, d *Decision, asked time.Time) {
 
 // describe tells what this process knows of a counter.
 func (x *lease) describe(p Policy, now time.Time) Decision {
-	if !now.Before(x.ends) && x.left == 0 {
-		return Decision{Limit: p.Limit, Remaining: x.said} // of what was just taken for this call, or a new window
+	return Decision{Limit: p.Limit, Remaining: x.left + x.said, ResetAfter: max(0, x.over.Sub(now))}
+}
+
+// look tells what would come of a charge, as far as this process knows: after its
+// window nothing is counted.
+func (x *lease) look(c *Charge, now time.Time) Decision {
+	d := Decision{Limit: c.Policy.Limit, Remaining: c.Policy.Limit}
+	if now.Before(x.ends) {
+		d = x.describe(c.Policy, now)
 	}
-	return Decision{Limit: p.Limit, Remaining: x.left + x.said, ResetAfter: max(0, x.ends.Sub(now))}
+	if d.Allowed = d.Remaining >= c.Cost; !d.Allowed {
+		d.RetryAfter = d.ResetAfter
+	}
+	return d
 }
 
 // giveBack returns what is left to give back elsewhere.
