@@ -192,12 +192,12 @@ func (e *Engine) current() (*revision, error) {
 // ctx allows. Decisions can still be made afterwards; they are not recorded.
 func (e *Engine) Close(ctx context.Context) error {
 	e.stop()
-	if t := e.trial.Load(); t != nil {
-		t.Stop()
-	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		if t := e.trial.Load(); t != nil {
+			t.Stop()
+		}
 		e.done.Wait()
 	}()
 	select {

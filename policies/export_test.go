@@ -2,8 +2,12 @@ package policies
 
 import (
 	"context"
+	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/scope"
 )
 
 // CollideAll makes the keys of all remembered decisions share one hash.
@@ -26,4 +30,17 @@ func ByRego(ctx context.Context, e *Engine, p *strikeplate.Principal, resource s
 		return nil, err
 	}
 	return rev.decisions(verdicts), nil
+}
+
+// CompilerOf is what an entry's rules were compiled with.
+func CompilerOf(e *Engine, name string) *ast.Compiler { return e.active.Load().entries[name].compiler }
+
+// InputOf is the input of the entry scopes.
+func InputOf(t testing.TB, r scope.Request) ast.Value {
+	t.Helper()
+	v, err := routeInput(r, clientOf(context.Background()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -118,7 +119,8 @@ func (e *Engine) Try(ctx context.Context, s Source) (*Trial, error) {
 // Revision is the candidate's.
 func (t *Trial) Revision() string { return t.candidate.id }
 
-// Stop ends the trial and drops the candidate. Its report can still be read.
+// Stop ends the trial and drops the candidate, after comparing what still waits,
+// as far as that takes no longer than one Deadline. Its report can still be read.
 func (t *Trial) Stop() {
 	t.ended.Do(func() {
 		t.engine.trial.CompareAndSwap(t, nil)
@@ -171,11 +173,21 @@ func (t *Trial) run() {
 		case c := <-t.queue:
 			t.compare(c)
 		case <-t.end:
-			for len(t.queue) > 0 {
-				t.compare(<-t.queue)
-			}
+			t.finish()
 			return
 		}
+	}
+}
+
+// finish compares what waits, for no longer than one evaluation may take.
+func (t *Trial) finish() {
+	for begin := time.Now(); len(t.queue) > 0; {
+		c := <-t.queue
+		if time.Since(begin) > t.engine.c.Deadline {
+			t.dropped.Add(1)
+			continue
+		}
+		t.compare(c)
 	}
 }
 
