@@ -38,8 +38,8 @@ func TestNoWindowOfAnyPhaseExceedsTheLimit(t *testing.T) {
 				most, passed = max(most, full), passed+n
 			}
 			t.Logf("%d sequences, %d arrivals passed, the fullest window held %.2f of its limit", sequences(), passed, most)
-			if most < 1 {
-				t.Errorf("no window was ever full: the arrivals try nothing")
+			if most < 0.85 { // a limit that is spread is full for a moment only
+				t.Errorf("no window was ever near full: the arrivals try nothing")
 			}
 		})
 	}
