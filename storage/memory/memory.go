@@ -32,7 +32,7 @@ import (
 )
 
 // Store implements [storage.Keys], [storage.Audit], [storage.EditableDirectory],
-// [storage.Feed] and [storage.Operator]. It is safe for concurrent use. Make one with [New].
+// [storage.Feed], [storage.Operator] and [storage.Usage]. It is safe for concurrent use. Make one with [New].
 type Store struct {
 	mu sync.RWMutex
 	// Stored keys are never written, only replaced: readers may hold them.
@@ -42,6 +42,7 @@ type Store struct {
 	accounts      map[string]account
 	users         map[string]storage.User
 	consumers     map[string]*consumer
+	usage         usage
 	closed        bool
 
 	writes   writes

@@ -136,6 +136,7 @@ func (s *Store) erase(ctx context.Context, name string) (keys []*storage.Key, us
 		}
 		s.organisations[name] = &organisation{last: o.last}
 	}
+	s.usage.erase(name)
 	delete(s.accounts, name)
 	for id, u := range s.users {
 		if u.Organisation == name {

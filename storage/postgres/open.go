@@ -73,7 +73,7 @@ type Config struct {
 }
 
 // Store implements storage.Keys, storage.Audit, storage.EditableDirectory,
-// storage.Feed and storage.Operator. It is safe for concurrent use. Make one with [Open].
+// storage.Feed, storage.Operator and storage.Usage. It is safe for concurrent use. Make one with [Open].
 type Store struct {
 	pool    *pgxpool.Pool
 	ownPool bool

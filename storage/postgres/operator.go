@@ -80,6 +80,9 @@ func (s *Store) EraseOrganisation(ctx context.Context, organisation string) erro
 	if err != nil {
 		return err
 	}
+	if err := s.EraseUsage(ctx, organisation); err != nil {
+		return err
+	}
 	for n := int64(erased); n == erased; {
 		err := s.inTransaction(ctx, "erase an audit log", func(tx pgx.Tx) error {
 			tag, err := tx.Exec(ctx, s.sql.eraseAudit, organisation, entries, erased)

@@ -18,6 +18,8 @@ type statements struct {
 	organisations, trim, forget, counted, eraseKeys, eraseUsers, eraseAccount, eraseDeliveries, eraseAudit string
 	// delivery.go
 	consumer, behind, shortWait, stopCounting, register, known, fill, undelivered, skip, served, acknowledge string
+
+	usage usageStatements
 }
 
 const keyColumns = `id, lookup, lineage, organisation, name, last4, format, environment, access, scopes,
@@ -85,6 +87,7 @@ func rendered(schema, prefix string) statements {
 	}
 	all.renderOperator(sql)
 	all.renderDelivery(sql)
+	all.usage = renderedUsage(sql)
 	return all
 }
 

@@ -67,8 +67,8 @@ type Config struct {
 }
 
 // Store implements [storage.Keys], [storage.Audit], [storage.EditableDirectory],
-// [storage.Feed] and [storage.Operator]. It is safe for concurrent use. Make one
-// with [Open].
+// [storage.Feed], [storage.Operator] and [storage.Usage]. It is safe for
+// concurrent use. Make one with [Open].
 type Store struct {
 	config Config
 	writer *sql.DB // one connection: writes queue here instead of at the file's lock

@@ -103,6 +103,9 @@ func (s *Store) EraseOrganisation(ctx context.Context, organisation string) erro
 	if err != nil {
 		return err
 	}
+	if err := s.EraseUsage(ctx, organisation); err != nil {
+		return err
+	}
 	for {
 		n, err := s.inPieces(ctx, s.sql.eraseAudit, piece, organisation, e.last)
 		if err != nil || n < piece {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"slices"
 )
 
 // statements are prepared once; database/sql prepares them again for each new
@@ -18,6 +19,8 @@ type statements struct {
 	trim, forget, newestPosition, eraseKeys, eraseUsers, eraseAccount    *sql.Stmt
 	eraseDeliveries, eraseAudit                                          *sql.Stmt
 	register, known, filled, logsAfter, await, fill, acknowledge, served *sql.Stmt
+
+	usage usageStatements
 }
 
 // list selects a page of keys.
@@ -45,7 +48,7 @@ const keyColumns = `id, lookup, lineage, organisation, name, last4, format, envi
 
 func prepare(ctx context.Context, s *Store) (statements, error) {
 	var all statements
-	for _, p := range append(all.ofTenants(s), all.ofOperator(s)...) {
+	for _, p := range slices.Concat(all.ofTenants(s), all.ofOperator(s), all.usage.texts(s)) {
 		var err error
 		if *p.to, err = p.prepare(ctx, s.config.Prefix); err != nil { //nolint:sqlclosecheck // closed with its pool
 			return all, err

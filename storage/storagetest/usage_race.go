@@ -1,0 +1,157 @@
+package storagetest
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/strikeplate/strikeplate/storage"
+)
+
+// usageRaces: the promises under concurrency. They alternate between the two
+// values of a pair.
+var usageRaces = []check[usagePair]{
+	{"UsageRace", usageRace},
+	{"UsageTwiceRace", usageTwiceRace},
+	{"UsageNamesRace", usageNamesRace},
+	{"UsageClaimRace", usageClaimRace},
+	{"UsageEraseRace", usageEraseRace},
+}
+
+// usageRace: 64 instances add to the same credentials, in different orders.
+func usageRace(t testing.TB, p usagePair) {
+	const each = 5
+	errs := together(many, func(i int) error {
+		for n := range each {
+			b := storage.UsageBatch{Instance: fmt.Sprint("i", i), Sequence: uint64(n + 1), Now: noon, Every: time.Second}
+			for j := range 6 {
+				k := usageKey(fmt.Sprint("org", (i+j)%2), fmt.Sprint("k", (i*5+j)%3))
+				b.Rows = append(b.Rows, row(k, fmt.Sprint("GET /", (i+j)%4), noon.Add(time.Duration(j)*time.Minute), 2, 1))
+				b.Seen = append(b.Seen, storage.UsageSeen{UsageKey: k, First: noon, Presented: noon.Add(time.Duration(i*each+n) * time.Second), Browser: 1, BrowserAt: noon})
+				b.Refusals = append(b.Refusals, storage.UsageRefusal{UsageKey: k, Code: fmt.Sprint("c", j%2), Hour: noon, Count: 1, Last: noon})
+			}
+			if err := p.nth(i+n).AddUsage(t.Context(), b); err != nil {
+				return fmt.Errorf("batch %d of instance %d: %w", n+1, i, err)
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	c := countedBy(t, p.here)
+	var sum storage.UsageCounts
+	var browser, refused int64
+	for _, organisation := range []string{"org0", "org1"} {
+		sum.Add(c.total(organisation))
+		for _, seen := range c.credentials(organisation, "k0", "k1", "k2") {
+			browser += seen.Browser
+		}
+		for _, r := range c.refusals(around(organisation, storage.PerHour)) {
+			refused += r.Count
+		}
+	}
+	c.want("all requests", requests(2, many*each*6), sum)
+	if browser != many*each*6 || refused != many*each*6 {
+		t.Errorf("%d by browsers and %d refused, want %d", browser, refused, many*each*6)
+	}
+}
+
+// usageTwiceRace: a batch is sent again while it is still on its way.
+func usageTwiceRace(t testing.TB, p usagePair) {
+	for round := range 10 {
+		organisation := fmt.Sprint("org", round)
+		errs := together(many, func(i int) error {
+			return p.nth(i).AddUsage(t.Context(), storage.UsageBatch{
+				Instance: fmt.Sprint("i", round), Sequence: 1, Now: noon, Every: time.Second,
+				Rows: []storage.UsageRow{row(usageKey(organisation, "k1"), "GET /", noon, 2, 1)},
+			})
+		})
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		if n := countedBy(t, p.here).total(organisation).Requests(); n != 1 {
+			t.Fatalf("round %d: a batch that was sent %d times counts %d times", round, many, n)
+		}
+	}
+}
+
+// usageNamesRace: up to the bound of names, many at once.
+func usageNamesRace(t testing.TB, p usagePair) {
+	const each = storage.MaxUsagePatterns/many + 2
+	c := countedBy(t, p.here)
+	errs := together(many, func(i int) error {
+		b := storage.UsageBatch{Instance: fmt.Sprint("i", i), Sequence: 1, Now: noon, Every: time.Second}
+		for n := range each {
+			b.Rows = append(b.Rows, row(usageKey("acme", "k1"), fmt.Sprintf("GET /%d/%d", i, n), noon, 2, 1))
+		}
+		return p.nth(i).AddUsage(t.Context(), b)
+	})
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	c.want("all requests", requests(2, many*each), c.total("acme"))
+	all := c.endpoints(around("acme", storage.PerDay))
+	if beyond := int64(many*each - storage.MaxUsagePatterns); len(all) != 1000 || all[0].Pattern != storage.UsageOther || all[0].Requests() != beyond {
+		t.Errorf("%d endpoints, %s with %d requests, want %d to others", len(all), all[0].Pattern, all[0].Requests(), beyond)
+	}
+}
+
+// usageClaimRace: of 64 that claim a task at once one gets it.
+func usageClaimRace(t testing.TB, p usagePair) {
+	for round := range rounds {
+		var won atomic.Int32
+		errs := together(many, func(i int) error {
+			now := noon.Add(time.Duration(round) * time.Minute)
+			ok, err := p.nth(i).ClaimUsage(t.Context(), storage.UsageClaim{Task: "t", Holder: fmt.Sprintf("r%d-%d", round, i), Now: now, Until: now.Add(time.Minute)})
+			if ok {
+				won.Add(1)
+			}
+			return err
+		})
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		if won.Load() != 1 {
+			t.Fatalf("round %d: %d got the task", round, won.Load())
+		}
+	}
+}
+
+// usageEraseRace: whoever adds and erases at once, the organisation's sum is that
+// of its keys.
+func usageEraseRace(t testing.TB, p usagePair) {
+	c := countedBy(t, p.here)
+	for round := range 10 {
+		errs := together(many, func(i int) error {
+			if i%16 == 15 {
+				return p.nth(i/16).EraseUsage(t.Context(), "acme")
+			}
+			return p.nth(i).AddUsage(t.Context(), storage.UsageBatch{
+				Instance: fmt.Sprintf("r%d-%d", round, i), Sequence: 1, Now: noon, Every: time.Second,
+				Rows: []storage.UsageRow{row(usageKey("acme", fmt.Sprint("k", i%2)), fmt.Sprint("GET /", i%3), noon, 2, 1)},
+			})
+		})
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		day := around("acme", storage.PerDay)
+		var keys, endpoints storage.UsageCounts
+		for _, id := range []string{"k0", "k1"} {
+			for _, point := range c.series(of(day, "", id)) {
+				keys.Add(point.UsageCounts)
+			}
+		}
+		for _, e := range c.endpoints(day) {
+			endpoints.Add(e.UsageCounts)
+		}
+		c.want(fmt.Sprintf("round %d: the sum of keys and the total", round), c.total("acme"), keys)
+		c.want(fmt.Sprintf("round %d: the sum of endpoints and the total", round), c.total("acme"), endpoints)
+	}
+	if err := p.there.EraseUsage(t.Context(), "acme"); err != nil {
+		t.Fatal(err)
+	}
+	c.want("after the last erasure", storage.UsageCounts{}, c.total("acme"))
+}
