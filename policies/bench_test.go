@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/internal/pairedtest"
 	"github.com/strikeplate/strikeplate/policies"
 	"github.com/strikeplate/strikeplate/scope"
 )
@@ -53,9 +54,10 @@ type nowhere struct{}
 
 func (nowhere) Write([]policies.Record) error { return nil }
 
-// BenchmarkBareOPA evaluates the same rules by OPA's package rego alone, in its
-// leanest way, with an input that was made beforehand.
-func BenchmarkBareOPA(b *testing.B) {
+// bareOPA evaluates the same rules by OPA's package rego alone, in its leanest
+// way, with an input that was made beforehand.
+func bareOPA(b *testing.B) func(int) {
+	b.Helper()
 	e := engine(b, policies.Config{})
 	compiler := policies.CompilerOf(e, "scopes")
 	query, err := rego.New(rego.Compiler(compiler), rego.StrictBuiltinErrors(true),
@@ -66,8 +68,7 @@ func BenchmarkBareOPA(b *testing.B) {
 	ctx, q := routed(b)
 	input := policies.InputOf(b, q)
 	asIs := func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t.Value, nil }
-	b.ReportAllocs()
-	for b.Loop() {
+	return func(int) {
 		cancel := topdown.NewCancel()
 		stop := context.AfterFunc(ctx, cancel.Cancel)
 		rs, err := query.Eval(ctx, rego.EvalParsedInput(input), rego.EvalMetrics(metrics.NoOp()),
@@ -77,6 +78,27 @@ func BenchmarkBareOPA(b *testing.B) {
 			b.Fatal(rs, err)
 		}
 	}
+}
+
+func BenchmarkBareOPA(b *testing.B) {
+	bare := bareOPA(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		bare(0)
+	}
+}
+
+// BenchmarkFreshBesideBareOPA takes turns between the two, so that a busy machine
+// is as busy for one as for the other.
+func BenchmarkFreshBesideBareOPA(b *testing.B) {
+	bare := bareOPA(b)
+	e := engine(b, policies.Config{Remember: -1})
+	ctx, q := routed(b)
+	pairedtest.Compare(b, bare, func(int) {
+		if d, err := e.Authorize(ctx, q); err != nil || !d.Allowed {
+			b.Fatal(d, err)
+		}
+	})
 }
 
 func BenchmarkManage(b *testing.B) {

@@ -28,7 +28,26 @@ var (
 	emptyArray                                      = ast.ArrayTerm()
 )
 
-func term(s string) *ast.Term { return ast.StringTerm(s) }
+// common are terms of values that most inputs have: terms are never changed, so
+// all share one.
+var common = func() map[string]*ast.Term {
+	terms := make(map[string]*ast.Term)
+	for _, s := range []string{
+		"", string(strikeplate.KindKey), string(strikeplate.KindToken), string(strikeplate.Live), string(strikeplate.Test),
+		string(strikeplate.UserLimited), string(strikeplate.UserFull), string(strikeplate.OrganisationLimited),
+		string(strikeplate.OrganisationFull), string(strikeplate.Legacy), "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD",
+	} {
+		terms[s] = ast.StringTerm(s)
+	}
+	return terms
+}()
+
+func term(s string) *ast.Term {
+	if shared := common[s]; shared != nil {
+		return shared
+	}
+	return ast.StringTerm(s)
+}
 
 func pair(k, v *ast.Term) [2]*ast.Term { return [2]*ast.Term{k, v} }
 
@@ -39,7 +58,7 @@ func array[S ~string](list []S) *ast.Term {
 	}
 	terms := make([]*ast.Term, len(list))
 	for i, s := range list {
-		terms[i] = ast.StringTerm(string(s))
+		terms[i] = term(string(s))
 	}
 	return ast.ArrayTerm(terms...)
 }
@@ -77,10 +96,16 @@ func expiry(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
+var noClient = ast.NewTerm(ast.NewObject(pair(keyAddress, term(""))))
+
 func clientTerm(address netip.Addr) *ast.Term {
+	if !address.IsValid() {
+		return noClient
+	}
 	return ast.NewTerm(ast.NewObject(pair(keyAddress, term(addressText(address)))))
 }
 
+// addressText is empty where there is no address.
 func addressText(a netip.Addr) string {
 	if !a.IsValid() {
 		return ""
