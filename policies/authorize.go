@@ -74,13 +74,13 @@ func (e *Engine) evaluate(ctx context.Context, on *entry, input ast.Value) (verd
 }
 
 // routeDecision is what the caller is told, with what the credential lacks.
-func (rev *revision) routeDecision(v *verdict, r *scope.Request, err error) scope.Decision {
+func (r *revision) routeDecision(v *verdict, q *scope.Request, err error) scope.Decision {
 	if err != nil {
 		return scope.Decision{}
 	}
-	d := rev.decision(v)
+	d := r.decision(v)
 	if d.Rule == scope.RuleMissing {
-		d.Missing = r.Requirement.Missing(r.Principal.Scopes)
+		d.Missing = q.Requirement.Missing(q.Principal.Scopes)
 	}
 	return d
 }
@@ -92,8 +92,8 @@ const (
 )
 
 // decision is a verdict as the caller may know it.
-func (rev *revision) decision(v *verdict) scope.Decision {
-	d := scope.Decision{Allowed: v.allowed, Rule: v.rule.id, Reason: v.rule.reason, Revision: rev.id}
+func (r *revision) decision(v *verdict) scope.Decision {
+	d := scope.Decision{Allowed: v.allowed, Rule: v.rule.id, Reason: v.rule.reason, Revision: r.id}
 	switch {
 	case v.rule.public:
 	case v.allowed:

@@ -195,5 +195,8 @@ func schemaOf(name string) (any, error) {
 		return nil, err
 	}
 	var schema any
-	return schema, json.Unmarshal(text, &schema)
+	if err := json.Unmarshal(text, &schema); err != nil {
+		return nil, err
+	}
+	return schema, nil
 }

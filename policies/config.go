@@ -63,7 +63,7 @@ func (c *Config) complete() error {
 	c.MaxBytes = cmp.Or(c.MaxBytes, defaultMaxBytes)
 	c.MaxFiles = cmp.Or(c.MaxFiles, defaultMaxFiles)
 	if c.Logger == nil {
-		c.Logger = slog.Default() //nolint:sloglint // the documented default
+		c.Logger = slog.Default()
 	}
 	if c.Now == nil {
 		c.Now = time.Now

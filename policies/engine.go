@@ -146,7 +146,10 @@ func (e *Engine) load(ctx context.Context, s *Source, before *revision) (*revisi
 	if err != nil {
 		return nil, err
 	}
-	return rev, rev.follows(before)
+	if err := rev.follows(before); err != nil {
+		return nil, err
+	}
+	return rev, nil
 }
 
 // follows refuses signed revisions that don't rise.

@@ -39,7 +39,7 @@ func (c *Config) parse(ctx context.Context, specs []entrySpec, base, user *snaps
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			fmt.Fprintf(sum, "%q %d ", f.name, len(f.text))
+			sum.Write(fmt.Appendf(nil, "%q %d ", f.name, len(f.text)))
 			sum.Write(f.text)
 			if err := m.add(f, s == base, specs); err != nil {
 				return nil, err
@@ -47,11 +47,14 @@ func (c *Config) parse(ctx context.Context, specs []entrySpec, base, user *snaps
 		}
 	}
 	if user.data != nil {
-		fmt.Fprintf(sum, "data %x", util.MustMarshalJSON(user.data))
+		sum.Write(fmt.Appendf(nil, "data %x", util.MustMarshalJSON(user.data)))
 		m.data = user.data
 	}
 	m.hash = hex.EncodeToString(sum.Sum(nil))[:12]
-	return m, m.checkData()
+	if err := m.checkData(); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 func (m *material) add(f file, isBundled bool, specs []entrySpec) error {

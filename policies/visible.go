@@ -48,12 +48,12 @@ func (e *Engine) Visible(ctx context.Context, p *strikeplate.Principal, resource
 	return rev.decisions(verdicts), nil
 }
 
-func (rev *revision) decisions(verdicts []verdict) []Decision {
+func (r *revision) decisions(verdicts []verdict) []Decision {
 	decisions := make([]Decision, len(verdicts))
 	for i := range verdicts {
 		hidden := verdicts[i].hidden // the columns of all masks that hold
 		slices.Sort(hidden)
-		decisions[i] = Decision{Decision: rev.decision(&verdicts[i]), Hidden: slices.Compact(hidden)}
+		decisions[i] = Decision{Decision: r.decision(&verdicts[i]), Hidden: slices.Compact(hidden)}
 	}
 	return decisions
 }

@@ -64,7 +64,7 @@ func (e *Engine) follow(ctx context.Context, w *fsnotify.Watcher) {
 			if err := e.c.Source.watch(w); err != nil {
 				e.c.Logger.LogAttrs(ctx, slog.LevelWarn, "policies: watching the source", slog.Any("error", err))
 			}
-			_ = e.Reload(ctx) //nolint:errcheck // it is logged there, and Ready tells it
+			_ = e.Reload(ctx) // it is logged there, and Ready tells it
 		}
 	}
 }
