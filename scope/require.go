@@ -43,7 +43,6 @@ func mustDecide(a Authorizer) {
 type gate struct {
 	authorizer Authorizer
 	need       Requirement
-	pattern    string // empty: the request's
 	next       http.Handler
 }
 
@@ -53,7 +52,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		strikeplate.Fail(w, r, nobody(r))
 		return
 	}
-	d, err := g.authorizer.Authorize(r.Context(), Request{Principal: p, Requirement: g.need, Method: r.Method, Route: g.route(r)})
+	d, err := g.authorizer.Authorize(r.Context(), Request{Principal: p, Requirement: g.need, Method: r.Method, Route: route(r)})
 	switch {
 	case err != nil:
 		strikeplate.Fail(w, r, undecided(p, err))
@@ -64,10 +63,8 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (g *gate) route(r *http.Request) string {
-	if g.pattern != "" {
-		return g.pattern
-	}
+// route is the pattern that matched r, as far as it is known.
+func route(r *http.Request) string {
 	if r.Pattern != "" {
 		return r.Pattern
 	}

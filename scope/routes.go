@@ -78,8 +78,7 @@ func (s *Routes) Handle(pattern string, need Requirement, h http.Handler) {
 	if h == nil {
 		panic("scope: nil handler for " + pattern)
 	}
-	s.declare(Route{Pattern: pattern, Requires: need},
-		&gate{authorizer: s.authorizer, need: need, pattern: pattern, next: h})
+	s.declare(Route{Pattern: pattern, Requires: need}, &gate{authorizer: s.authorizer, need: need, next: h})
 }
 
 // HandleFunc is [Routes.Handle] for a function.

@@ -303,6 +303,15 @@ func TestDeclaredWildcardsAreResolvedAtCreation(t *testing.T) {
 			t.Errorf("%q: %s", undeclared, e.Message)
 		}
 	}
+	entries := []scope.Entry{{Scope: "many:*", Description: "Too much"}}
+	for i := range 201 {
+		entries = append(entries, scope.Entry{Scope: fmt.Sprintf("many:a%d", i), Description: "A part"})
+	}
+	large := w.service(w.store, func(s *manage.Config) { s.Catalog = withWildcard(entries...) })
+	_, err = large.Create(w.ctx, w.admin, w.draft(scoped("many:*")))
+	if e := w.invalid(err, "scopes"); !strings.Contains(e.Message, "at most 200") {
+		t.Error(e.Message)
+	}
 	many := slices.Repeat([]string{"meetings:*"}, 300)
 	if got := w.create(scoped(many...)).Key.Scopes; !slices.Equal(got, want[:2]) {
 		t.Errorf("repeated: the key has %q", got)
