@@ -12,6 +12,7 @@ import (
 	"github.com/ulule/limiter/v3/drivers/store/memory"
 
 	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/internal/pairedtest"
 	"github.com/strikeplate/strikeplate/ratelimit"
 )
 
@@ -50,8 +51,9 @@ func (c caller) Authenticate(*http.Request) (*strikeplate.Principal, error) { re
 // Nobody makes this many requests in a second here.
 const plenty = 9_000_000
 
-// benchmark serves n callers in turn, of an organisation and an address each.
-func benchmark(b *testing.B, h http.Handler, n int) {
+// serving returns a function that serves the ith request of n callers in turn, of
+// an organisation and an address each. Every counter exists already.
+func serving(b *testing.B, h http.Handler, n int) func(i int) {
 	b.Helper()
 	organisations, addresses := make([]string, n), make([]string, n)
 	for i := range n {
@@ -61,47 +63,73 @@ func benchmark(b *testing.B, h http.Handler, n int) {
 	c, w := newCaller(), &discard{http.Header{}}
 	serve := func(i int) {
 		clear(w.h)
-		c.principal.Organisation, c.request.RemoteAddr = organisations[i], addresses[i]
+		c.principal.Organisation, c.request.RemoteAddr = organisations[i%n], addresses[i%n]
 		h.ServeHTTP(w, c.request)
 	}
-	for i := range n { // every counter exists
+	for i := range n {
 		serve(i)
 	}
-	b.ReportAllocs()
-	b.ResetTimer()
-	for i := 0; b.Loop(); i++ {
-		serve(i % n)
-	}
-	if w.h.Get("X-RateLimit-Remaining") == "0" {
-		b.Fatal("somebody was refused")
-	}
+	b.Cleanup(func() {
+		if w.h.Get("X-RateLimit-Remaining") == "0" {
+			b.Error("somebody was refused")
+		}
+	})
+	return serve
 }
 
-var keyCounts = []int{1, 100_000}
+var middlewares = []struct {
+	name string
+	make func(b *testing.B) http.Handler
+}{
+	{"memory", func(b *testing.B) http.Handler { // one limit for everybody, as ulule's
+		l, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{
+			{Policy: policy("pro", plenty, time.Second), By: ratelimit.ByOrganisation},
+		}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return l.Handler(nothing)
+	}},
+	{"ulule", func(*testing.B) http.Handler {
+		l := ulule.New(memory.NewStore(), ulule.Rate{Period: time.Second, Limit: plenty})
+		return stdlib.NewMiddleware(l).Handler(nothing)
+	}},
+	{"plans", func(b *testing.B) http.Handler {
+		plans, err := ratelimit.NewPlans(ratelimit.PlansConfig{Plans: []ratelimit.Plan{
+			{Name: "pro", Policies: []ratelimit.Policy{policy("pro", plenty, time.Second)}},
+		}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return byPlan(func(c *ratelimit.Config) { c.Plans = plans }).Handler(nothing)
+	}},
+}
 
-func BenchmarkMiddlewareMemory(b *testing.B) {
-	for _, keys := range keyCounts {
-		b.Run(fmt.Sprintf("keys=%d", keys), func(b *testing.B) {
-			plans, err := ratelimit.NewPlans(ratelimit.PlansConfig{Plans: []ratelimit.Plan{
-				{Name: "pro", Policies: []ratelimit.Policy{{Name: "pro", Limit: plenty, Period: time.Second}}},
-			}})
-			if err != nil {
-				b.Fatal(err)
+var callerCounts = []int{1, 100_000}
+
+func benchmarkMiddleware(b *testing.B, which int) {
+	for _, n := range callerCounts {
+		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
+			serve := serving(b, middlewares[which].make(b), n)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				serve(i)
 			}
-			l, err := ratelimit.New(ratelimit.Config{Plans: plans})
-			if err != nil {
-				b.Fatal(err)
-			}
-			benchmark(b, l.Handler(nothing), keys)
 		})
 	}
 }
 
-func BenchmarkUluleMiddleware(b *testing.B) {
-	for _, keys := range keyCounts {
-		b.Run(fmt.Sprintf("keys=%d", keys), func(b *testing.B) {
-			l := ulule.New(memory.NewStore(), ulule.Rate{Period: time.Second, Limit: plenty})
-			benchmark(b, stdlib.NewMiddleware(l).Handler(nothing), keys)
+func BenchmarkMiddlewareMemory(b *testing.B) { benchmarkMiddleware(b, 0) }
+func BenchmarkUluleMiddleware(b *testing.B)  { benchmarkMiddleware(b, 1) }
+func BenchmarkMiddlewarePlans(b *testing.B)  { benchmarkMiddleware(b, 2) }
+
+// BenchmarkMiddlewareBesideUlule runs both in turn, a hundred requests each, so
+// that other work on the machine is the same for both: "other/base" is what the one
+// here takes of ulule's time.
+func BenchmarkMiddlewareBesideUlule(b *testing.B) {
+	for _, n := range callerCounts {
+		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
+			pairedtest.Compare(b, serving(b, middlewares[1].make(b), n), serving(b, middlewares[0].make(b), n))
 		})
 	}
 }

@@ -15,13 +15,22 @@ var Simulations = map[string]func(p Policy) (take func(cost int64, now time.Time
 var epoch = time.Now()
 
 func simulate[T any](r rules[T], p Policy) func(int64, time.Time) Decision {
-	c := r.fresh(p)
-	return func(cost int64, now time.Time) Decision { return r.take(c, p, cost, now) }
+	c := r.fresh(&p)
+	return func(cost int64, now time.Time) Decision { return r.take(c, &p, cost, now) }
 }
 
-// SetFields writes the header fields.
-func SetFields(h http.Header, charges []Charge, decisions []Decision, now time.Time) {
-	setFields(h, charges, decisions, now)
+// SetFields writes the header fields. What is told of the first known policies is
+// written before.
+func SetFields(h http.Header, charges []Charge, known int, decisions []Decision, now time.Time) {
+	var texts []*told
+	for i := range charges {
+		if i < known {
+			texts = append(texts, tell(charges[i].Policy)...)
+		} else {
+			texts = append(texts, nil)
+		}
+	}
+	setFields(h, charges, texts, decisions, now)
 }
 
 // MaxOverrides is how many an OverrideTable keeps.

@@ -16,63 +16,96 @@ var fieldNames = [...]string{
 	"Ratelimit",
 }
 
+// What is told of a policy whatever its counter says, written once.
+type told struct{ limit, item string }
+
+func tell(policies ...Policy) []*told {
+	all := make([]*told, 0, len(policies))
+	for i := range policies {
+		p := &policies[i]
+		all = append(all, &told{strconv.FormatInt(p.Limit, 10), string(appendQuota(nil, p))})
+	}
+	return all
+}
+
 // A span is a part of a text.
 type span struct{ begin, end int }
 
+func (s span) of(text string) string { return text[s.begin:s.end] }
+
 // setFields replaces the header fields. All values are parts of one string, and
-// their slices of one array.
+// their slices of one array. known are as many as charges, or none; nil ones are
+// of policies that nothing was written of.
 //
 // The X- fields tell the tightest of several policies; the draft's list them all.
-func setFields(h http.Header, charges []Charge, decisions []Decision, now time.Time) {
-	var room [512]byte
-	b, spans := appendFields(room[:0], charges, decisions, now)
+func setFields(h http.Header, charges []Charge, known []*told, decisions []Decision, now time.Time) {
+	tight := tightest(decisions)
+	only := len(known) == 1 && known[0] != nil
+	var room [256]byte
+	b := room[:0]
+	if !only {
+		b = appendQuotas(b, charges, known)
+	}
+	quotas := span{0, len(b)}
+	b, remaining := appendStates(b, charges, decisions, tight)
+	states := span{quotas.end, len(b)}
+	b = strconv.AppendInt(b, unix(now.Add(wait(&decisions[tight]))), 10)
+	reset := span{states.end, len(b)}
+	limit := span{len(b), len(b)}
+	if !only {
+		b = strconv.AppendInt(b, charges[tight].Policy.Limit, 10)
+		limit.end = len(b)
+	}
 	text := string(b)
-	values := new([len(fieldNames)]string)
+	values := &[len(fieldNames)]string{limit.of(text), remaining.of(text), reset.of(text), quotas.of(text), states.of(text)}
+	if only {
+		values[0], values[3] = known[0].limit, known[0].item
+	}
 	for i, name := range fieldNames {
-		values[i] = text[spans[i].begin:spans[i].end]
 		h[name] = values[i : i+1 : i+1]
 	}
 }
 
-// appendFields writes each number once: what X- fields tell is a part of what the
-// draft's say.
-func appendFields(b []byte, charges []Charge, decisions []Decision, now time.Time) (_ []byte, at [len(fieldNames)]span) {
-	tight := tightest(decisions)
+func appendQuotas(b []byte, charges []Charge, known []*told) []byte {
 	for i := range charges {
-		p := &charges[i].Policy
-		b = append(appendItem(b, i, p.Name), ";q="...)
-		begin := len(b)
-		b = strconv.AppendInt(b, p.Limit, 10)
-		if i == tight {
-			at[0] = span{begin, len(b)}
+		if i > 0 {
+			b = append(b, ", "...)
 		}
-		b = strconv.AppendInt(append(b, ";w="...), seconds(p.Period), 10)
+		if i < len(known) && known[i] != nil {
+			b = append(b, known[i].item...)
+		} else {
+			b = appendQuota(b, &charges[i].Policy)
+		}
 	}
-	at[3] = span{0, len(b)}
+	return b
+}
+
+func appendQuota(b []byte, p *Policy) []byte {
+	b = strconv.AppendInt(append(appendName(b, p.Name), ";q="...), p.Limit, 10)
+	return strconv.AppendInt(append(b, ";w="...), seconds(p.Period), 10)
+}
+
+// appendStates also returns where it tells what remains of the tightest policy.
+func appendStates(b []byte, charges []Charge, decisions []Decision, tight int) (_ []byte, remaining span) {
 	for i := range decisions {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
 		d := &decisions[i]
-		b = append(appendItem(b, i, charges[i].Policy.Name), ";r="...)
+		b = append(appendName(b, charges[i].Policy.Name), ";r="...)
 		begin := len(b)
 		b = strconv.AppendInt(b, d.Remaining, 10)
 		if i == tight {
-			at[1] = span{begin, len(b)}
+			remaining = span{begin, len(b)}
 		}
 		b = strconv.AppendInt(append(b, ";t="...), seconds(wait(d)), 10)
 	}
-	at[4] = span{at[3].end, len(b)}
-	b = strconv.AppendInt(b, unix(now.Add(wait(&decisions[tight]))), 10)
-	at[2] = span{at[4].end, len(b)}
-	return b, at
+	return b, remaining
 }
 
-// appendItem appends a policy's name, which needs no escaping: see validName.
-func appendItem(b []byte, i int, name string) []byte {
-	if i > 0 {
-		b = append(b, ", "...)
-	}
-	b = append(b, '"')
-	b = append(b, name...)
-	return append(b, '"')
+// appendName appends a policy's name, which needs no escaping: see validName.
+func appendName(b []byte, name string) []byte {
+	return append(append(append(b, '"'), name...), '"')
 }
 
 // tightest returns the policy that the caller meets first: the one that refused

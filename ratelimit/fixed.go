@@ -25,17 +25,17 @@ func NewFixedWindow(c MemoryConfig) (*Memory, error) {
 
 type fixedWindow struct{}
 
-func (fixedWindow) check(p Policy) error {
+func (fixedWindow) check(p *Policy) error {
 	if p.Burst != 0 {
 		return fmt.Errorf("%w: %s: a fixed window cannot honour Burst %d; use a second, shorter policy", ErrPolicy, p.Name, p.Burst)
 	}
 	return nil
 }
 
-func (fixedWindow) most(p Policy) int64         { return p.Limit }
-func (fixedWindow) fresh(Policy) *ulule.Counter { return &ulule.Counter{} }
+func (fixedWindow) most(p *Policy) int64         { return p.Limit }
+func (fixedWindow) fresh(*Policy) *ulule.Counter { return &ulule.Counter{} }
 
-func (fixedWindow) copy(_ Policy, from *ulule.Counter, _ time.Time) *ulule.Counter {
+func (fixedWindow) copy(_ *Policy, from *ulule.Counter, _ time.Time) *ulule.Counter {
 	c := &ulule.Counter{}
 	if used, end := from.Load(0); end != 0 {
 		c.Increment(used, end)
@@ -45,7 +45,7 @@ func (fixedWindow) copy(_ Policy, from *ulule.Counter, _ time.Time) *ulule.Count
 
 // window describes a counter; end is the window's last nanosecond. In a window
 // that is over nothing is used.
-func window(p Policy, used, end int64, now time.Time) Decision {
+func window(p *Policy, used, end int64, now time.Time) Decision {
 	d := Decision{Limit: p.Limit, Remaining: max(0, p.Limit-used)}
 	if end != 0 {
 		d.ResetAfter = max(1, time.Duration(end-now.UnixNano())+1)
@@ -53,7 +53,7 @@ func window(p Policy, used, end int64, now time.Time) Decision {
 	return d
 }
 
-func (fixedWindow) look(c *ulule.Counter, p Policy, cost int64, now time.Time) Decision {
+func (fixedWindow) look(c *ulule.Counter, p *Policy, cost int64, now time.Time) Decision {
 	used, end := c.Load(0)
 	d := window(p, used, end, now)
 	d.Allowed = cost <= d.Remaining
@@ -66,7 +66,7 @@ func (fixedWindow) look(c *ulule.Counter, p Policy, cost int64, now time.Time) D
 // take counts first and takes back what doesn't fit; nobody sees it meanwhile.
 // Taken back with the window's own end, should that be over by now, the library
 // begins another window with less than nothing, which is then over as well.
-func (fixedWindow) take(c *ulule.Counter, p Policy, cost int64, now time.Time) Decision {
+func (fixedWindow) take(c *ulule.Counter, p *Policy, cost int64, now time.Time) Decision {
 	used, end := c.Increment(cost, now.UnixNano()+int64(p.Period)-1) // its last nanosecond
 	if used > p.Limit {
 		used, _ = c.Increment(-cost, end)
@@ -80,7 +80,7 @@ func (fixedWindow) take(c *ulule.Counter, p Policy, cost int64, now time.Time) D
 }
 
 // refund passes the window's own end, as take does.
-func (fixedWindow) refund(c *ulule.Counter, p Policy, cost int64, taken, _ time.Time) {
+func (fixedWindow) refund(c *ulule.Counter, p *Policy, cost int64, taken, _ time.Time) {
 	used, end := c.Load(0)
 	if end != 0 && taken.UnixNano() > end-int64(p.Period) {
 		c.Increment(-min(cost, used), end)

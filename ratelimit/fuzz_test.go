@@ -24,7 +24,7 @@ func FuzzFields(f *testing.F) {
 		other := policy("other", 5, time.Hour)
 		d := ratelimit.Decision{Allowed: ok, Limit: limit, Remaining: left, ResetAfter: time.Duration(reset), RetryAfter: time.Duration(retry)}
 		h, now := http.Header{"X-Ratelimit-Limit": {"of", "others"}}, time.Unix(1_713_100_800, 123)
-		ratelimit.SetFields(h, []ratelimit.Charge{{Policy: p}, {Policy: other}}, []ratelimit.Decision{d, {Allowed: true, Limit: 5, Remaining: 5}}, now)
+		ratelimit.SetFields(h, []ratelimit.Charge{{Policy: p}, {Policy: other}}, int(limit%3), []ratelimit.Decision{d, {Allowed: true, Limit: 5, Remaining: 5}}, now)
 		quotas, states := structured(t, h, "RateLimit-Policy"), structured(t, h, "RateLimit")
 		if len(quotas) != 2 || quotas[0].Name != name || quotas[0].Params["q"] != limit || quotas[1].Params["w"] != 3600 {
 			t.Errorf("RateLimit-Policy %q of %+v", h["Ratelimit-Policy"], p)

@@ -33,7 +33,7 @@ type bucket struct {
 	full time.Time // when something was last taken while it was full
 }
 
-func (gcra) check(p Policy) error {
+func (gcra) check(p *Policy) error {
 	switch {
 	case p.Limit > maxSpread:
 		return fmt.Errorf("%w: %s: Limit %d is above %d, the most that is spread exactly", ErrPolicy, p.Name, p.Limit, maxSpread)
@@ -45,7 +45,7 @@ func (gcra) check(p Policy) error {
 	return nil
 }
 
-func (gcra) most(p Policy) int64 {
+func (gcra) most(p *Policy) int64 {
 	if p.Burst == 0 {
 		return max(1, p.Limit/5)
 	}
@@ -53,16 +53,16 @@ func (gcra) most(p Policy) int64 {
 }
 
 // perSecond is the rate at which burst + rate x period is the limit.
-func (g gcra) perSecond(p Policy) rate.Limit {
+func (g gcra) perSecond(p *Policy) rate.Limit {
 	return rate.Limit(float64(p.Limit-g.most(p)) / p.Period.Seconds())
 }
 
-func (g gcra) fresh(p Policy) *bucket {
+func (g gcra) fresh(p *Policy) *bucket {
 	return &bucket{Limiter: rate.NewLimiter(g.perSecond(p), int(g.most(p)))}
 }
 
 // after is how long until tokens have come, rounded up to a nanosecond.
-func (g gcra) after(p Policy, tokens float64) time.Duration {
+func (g gcra) after(p *Policy, tokens float64) time.Duration {
 	return time.Duration(math.Ceil(tokens / float64(g.perSecond(p)) * float64(time.Second)))
 }
 
@@ -71,7 +71,7 @@ func (g gcra) after(p Policy, tokens float64) time.Duration {
 // a policy could be watched to that precision.
 const slack = 1e-6
 
-func (g gcra) look(b *bucket, p Policy, cost int64, now time.Time) Decision {
+func (g gcra) look(b *bucket, p *Policy, cost int64, now time.Time) Decision {
 	tokens := b.TokensAt(now)
 	d := g.describe(p, tokens)
 	d.Allowed = cost <= d.Remaining
@@ -81,7 +81,7 @@ func (g gcra) look(b *bucket, p Policy, cost int64, now time.Time) Decision {
 	return d
 }
 
-func (g gcra) describe(p Policy, tokens float64) Decision {
+func (g gcra) describe(p *Policy, tokens float64) Decision {
 	d := Decision{Limit: p.Limit, Remaining: max(0, int64(math.Floor(tokens+slack)))}
 	if most := float64(g.most(p)); tokens < most {
 		d.ResetAfter = g.after(p, most-tokens)
@@ -89,7 +89,7 @@ func (g gcra) describe(p Policy, tokens float64) Decision {
 	return d
 }
 
-func (g gcra) take(b *bucket, p Policy, cost int64, now time.Time) Decision {
+func (g gcra) take(b *bucket, p *Policy, cost int64, now time.Time) Decision {
 	if d := g.look(b, p, cost, now); !d.Allowed {
 		return d
 	}
@@ -104,7 +104,7 @@ func (g gcra) take(b *bucket, p Policy, cost int64, now time.Time) Decision {
 
 // refund puts tokens back, unless the bucket was full since they were taken: then
 // they have come back already.
-func (g gcra) refund(b *bucket, p Policy, cost int64, taken, now time.Time) {
+func (g gcra) refund(b *bucket, p *Policy, cost int64, taken, now time.Time) {
 	tokens := b.TokensAt(now)
 	if taken.Before(b.full) || tokens >= float64(g.most(p)) {
 		return
@@ -115,7 +115,7 @@ func (g gcra) refund(b *bucket, p Policy, cost int64, taken, now time.Time) {
 func (g gcra) idle(b *bucket, now time.Time) bool { return b.TokensAt(now) >= float64(b.Burst()) }
 
 // copy rounds what was taken up to whole units.
-func (g gcra) copy(p Policy, from *bucket, now time.Time) *bucket {
+func (g gcra) copy(p *Policy, from *bucket, now time.Time) *bucket {
 	b := g.fresh(p)
 	b.full = from.full
 	b.ReserveN(now, int(math.Ceil(float64(g.most(p))-from.TokensAt(now))))

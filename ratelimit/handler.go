@@ -39,6 +39,7 @@ type handler struct {
 // scratch is what one decision needs, reused.
 type scratch struct {
 	charges   []Charge
+	known     []*told // of their policies
 	decisions []Decision
 }
 
@@ -73,7 +74,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (l *Limiter) admit(h http.Header, r *http.Request, p *strikeplate.Principal) (*receipt, error) {
 	s := l.scratch.Get().(*scratch)
 	defer l.release(s)
-	s.charges = l.charges(r, p, s.charges[:0])
+	l.charges(r, p, s)
 	if len(s.charges) == 0 {
 		return nil, nil
 	}
@@ -86,7 +87,7 @@ func (l *Limiter) admit(h http.Header, r *http.Request, p *strikeplate.Principal
 	if now.IsZero() {
 		now = time.Now() // after Take: what it said to wait for is not over earlier
 	}
-	setFields(h, s.charges, s.decisions, now)
+	setFields(h, s.charges, s.known, s.decisions, now)
 	if i := refusedBy(s.decisions); i >= 0 {
 		return nil, refusal(&s.charges[i], &s.decisions[i], now)
 	}
@@ -96,11 +97,10 @@ func (l *Limiter) admit(h http.Header, r *http.Request, p *strikeplate.Principal
 	return newReceipt(r.Context(), l, s, now, p == nil), nil
 }
 
-// maxKept bounds what a scratch holds on to.
+// maxKept bounds what a scratch holds on to: the last request's keys among it.
 const maxKept = 64
 
 func (l *Limiter) release(s *scratch) {
-	clear(s.charges) // keys are somebody's
 	if cap(s.charges) <= maxKept {
 		l.scratch.Put(s)
 	}
@@ -139,7 +139,7 @@ func (l *Limiter) failed(h http.Header, s *scratch, err error) error {
 		for i := range s.decisions {
 			s.decisions[i] = Decision{Limit: s.charges[i].Policy.Limit, RetryAfter: unknownAfter}
 		}
-		setFields(h, s.charges, s.decisions, time.Now())
+		setFields(h, s.charges, s.known, s.decisions, time.Now())
 	}
 	return err // told as 503
 }

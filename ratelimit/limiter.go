@@ -53,7 +53,7 @@ type Cost func(r *http.Request, p *strikeplate.Principal) int64
 // It is safe for concurrent use.
 type Limiter struct {
 	engine     Engine
-	rules      []Rule
+	rules      []toldRule
 	plans      *Plans
 	extra      func(r *http.Request, p *strikeplate.Principal, out []Charge) []Charge
 	refundable bool
@@ -81,7 +81,9 @@ func New(c Config) (*Limiter, error) {
 	if err := l.check(c); err != nil {
 		return nil, err
 	}
-	l.rules = append(l.rules, c.Rules...)
+	for _, rule := range c.Rules {
+		l.rules = append(l.rules, toldRule{rule, tell(rule.Policy)[0]})
+	}
 	if c.InsecureFailOpen {
 		l.failOpen = &complaint{logger: c.Logger}
 	}
@@ -108,21 +110,34 @@ func (l *Limiter) check(c Config) error {
 	return nil
 }
 
-// charges appends what a request costs.
-func (l *Limiter) charges(r *http.Request, p *strikeplate.Principal, out []Charge) []Charge {
+type toldRule struct {
+	Rule
+	told *told
+}
+
+// charges collects what a request costs.
+func (l *Limiter) charges(r *http.Request, p *strikeplate.Principal, s *scratch) {
+	s.charges, s.known = s.charges[:0], s.known[:0]
 	for i := range l.rules {
 		rule := &l.rules[i]
 		if key := rule.By(r, p); key != "" {
-			out = append(out, Charge{Policy: rule.Policy, Key: key, Cost: rule.Cost.of(r, p)})
+			s.charges = append(s.charges, Charge{Policy: rule.Policy, Key: key, Cost: rule.Cost.of(r, p)})
+			s.known = append(s.known, rule.told)
 		}
 	}
-	if l.plans != nil {
-		out = l.plans.Charges(r, p, out)
+	if l.plans != nil && p != nil {
+		bound, key := l.plans.resolve(r, p)
+		s.charges = l.plans.charge(r, p, bound.policies, key, s.charges)
+		if bound.known != nil {
+			s.known = append(s.known, bound.known[:len(s.charges)-len(s.known)]...)
+		}
 	}
 	if l.extra != nil {
-		out = l.extra(r, p, out)
+		s.charges = l.extra(r, p, s.charges)
 	}
-	return out
+	for len(s.known) < len(s.charges) {
+		s.known = append(s.known, nil)
+	}
 }
 
 func (c Cost) of(r *http.Request, p *strikeplate.Principal) int64 {

@@ -73,28 +73,30 @@ func (m *memory[T]) Stats() MemoryStats {
 }
 
 // Check implements [Engine].
-func (m *memory[T]) Check(p Policy) error {
-	if err := p.Validate(); err != nil {
-		return err
+func (m *memory[T]) Check(p Policy) error { return m.check(&p) }
+
+func (m *memory[T]) check(p *Policy) error {
+	if !p.valid() {
+		return p.Validate()
 	}
 	return m.rules.check(p)
 }
 
 // accept says whether a charge can be asked for at all.
 func (m *memory[T]) accept(c *Charge) error {
-	if err := m.Check(c.Policy); err != nil {
+	if err := m.check(&c.Policy); err != nil {
 		return err
 	}
 	if c.Cost < 0 {
 		return fmt.Errorf("%w: %s: %d", ErrCost, c.Policy.Name, c.Cost)
 	}
-	if most := m.rules.most(c.Policy); c.Cost > most {
-		return tooCostly(c.Policy, c.Cost, most)
+	if most := m.rules.most(&c.Policy); c.Cost > most {
+		return tooCostly(&c.Policy, c.Cost, most)
 	}
 	return nil
 }
 
-func tooCostly(p Policy, cost, most int64) error {
+func tooCostly(p *Policy, cost, most int64) error {
 	return fmt.Errorf("%w: %s: %d of at most %d", ErrTooCostly, p.Name, cost, most)
 }
 
@@ -124,9 +126,9 @@ func (m *memory[T]) takeOne(c *Charge) Decision {
 	defer s.mu.Unlock()
 	now := time.Now() // after the lock, so that a counter never sees time go back
 	if c.Cost == 0 {
-		return m.look(s, &name, c.Policy, 0, now)
+		return m.look(s, &name, &c.Policy, 0, now)
 	}
-	return m.rules.take(m.obtain(s, name.bytes(), c.Policy, now), c.Policy, c.Cost, now)
+	return m.rules.take(m.obtain(s, name.bytes(), &c.Policy, now), &c.Policy, c.Cost, now)
 }
 
 // A counted is a charge with its counter's name and place.
@@ -149,8 +151,8 @@ func (m *memory[T]) takeAll(charges []Charge, out []Decision) error {
 				c.cost += all[j].Cost
 			}
 		}
-		if most := m.rules.most(c.Policy); c.cost > most {
-			return tooCostly(c.Policy, c.cost, most)
+		if most := m.rules.most(&c.Policy); c.cost > most {
+			return tooCostly(&c.Policy, c.cost, most)
 		}
 	}
 	defer m.unlock(m.lock(all))
@@ -158,20 +160,20 @@ func (m *memory[T]) takeAll(charges []Charge, out []Decision) error {
 	fits := true
 	for i := range all {
 		c := &all[i]
-		out[i] = m.look(&m.shards[c.shard], &c.name, c.Policy, c.cost, now)
+		out[i] = m.look(&m.shards[c.shard], &c.name, &c.Policy, c.cost, now)
 		fits = fits && out[i].Allowed
 	}
 	for i := range all {
 		if c := &all[i]; fits && c.Cost > 0 {
-			cell := m.obtain(&m.shards[c.shard], c.name.bytes(), c.Policy, now)
-			out[i] = m.rules.take(cell, c.Policy, c.Cost, now)
+			cell := m.obtain(&m.shards[c.shard], c.name.bytes(), &c.Policy, now)
+			out[i] = m.rules.take(cell, &c.Policy, c.Cost, now)
 		}
 	}
 	return nil
 }
 
 // look tells what a counter would answer, whether it exists or not.
-func (m *memory[T]) look(s *shard[T], name *counterName, p Policy, cost int64, now time.Time) Decision {
+func (m *memory[T]) look(s *shard[T], name *counterName, p *Policy, cost int64, now time.Time) Decision {
 	cell, _ := m.find(s, name.bytes(), p)
 	if cell == nil {
 		return Decision{Allowed: true, Limit: p.Limit, Remaining: m.rules.most(p)}
@@ -215,7 +217,7 @@ func (m *memory[T]) Peek(_ context.Context, c Charge) (d Decision, err error) {
 		return Decision{}, err
 	}
 	m.at(&c, func(s *shard[T], name *counterName) {
-		d = m.look(s, name, c.Policy, c.Cost, time.Now())
+		d = m.look(s, name, &c.Policy, c.Cost, time.Now())
 	})
 	if d.Allowed {
 		d.Remaining -= c.Cost
@@ -238,14 +240,14 @@ func (m *memory[T]) Refund(_ context.Context, c Charge) error {
 		if taken.IsZero() {
 			taken = now
 		}
-		m.rules.refund(cell, c.Policy, c.Cost, taken, now)
+		m.rules.refund(cell, &c.Policy, c.Cost, taken, now)
 	})
 	return nil
 }
 
 // Reset implements [Engine].
 func (m *memory[T]) Reset(_ context.Context, c Charge) error {
-	if err := m.Check(c.Policy); err != nil {
+	if err := m.check(&c.Policy); err != nil {
 		return err
 	}
 	m.at(&c, func(s *shard[T], name *counterName) { m.drop(s, name.bytes()) })

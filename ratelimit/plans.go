@@ -40,18 +40,25 @@ type PlansConfig struct {
 
 // Plans resolve what a Principal may do. They are safe for concurrent use.
 type Plans struct {
-	plans     map[string][]Policy
+	plans     map[string]bound
 	all       []Policy
-	fallback  []Policy
+	fallback  bound
 	by        By
 	cost      Cost
 	overrides Overrides
 	now       func() time.Time
 }
 
+// bound are the policies that bind a caller, and what is told of them: nil if
+// nothing is written yet.
+type bound struct {
+	policies []Policy
+	known    []*told
+}
+
 // NewPlans checks and copies the plans.
 func NewPlans(c PlansConfig) (*Plans, error) {
-	ps := &Plans{plans: map[string][]Policy{}, by: c.By, cost: c.Cost, overrides: c.Overrides, now: c.Now}
+	ps := &Plans{plans: map[string]bound{}, by: c.By, cost: c.Cost, overrides: c.Overrides, now: c.Now}
 	if ps.by == nil {
 		ps.by = ByOrganisation
 	}
@@ -69,16 +76,16 @@ func NewPlans(c PlansConfig) (*Plans, error) {
 		if err := checkPolicies(plan.Policies); err != nil {
 			return nil, fmt.Errorf("ratelimit: plan %q: %w", plan.Name, err)
 		}
-		own := slices.Clone(plan.Policies)
+		own := bound{slices.Clone(plan.Policies), tell(plan.Policies...)}
 		ps.plans[plan.Name] = own
-		ps.all = append(ps.all, own...)
-		if r := longRun(own); ps.fallback == nil || r < strictest {
+		ps.all = append(ps.all, own.policies...)
+		if r := longRun(own.policies); ps.fallback.policies == nil || r < strictest {
 			ps.fallback, strictest = own, r
 		}
 	}
 	if c.Default != "" {
 		ps.fallback = ps.plans[c.Default]
-		if ps.fallback == nil {
+		if ps.fallback.policies == nil {
 			return nil, fmt.Errorf("ratelimit: PlansConfig.Default %q is not among Plans", c.Default)
 		}
 	}
@@ -127,7 +134,11 @@ func (ps *Plans) Charges(r *http.Request, p *strikeplate.Principal, out []Charge
 	if p == nil {
 		return out
 	}
-	policies, key := ps.resolve(r, p)
+	bound, key := ps.resolve(r, p)
+	return ps.charge(r, p, bound.policies, key, out)
+}
+
+func (ps *Plans) charge(r *http.Request, p *strikeplate.Principal, policies []Policy, key string, out []Charge) []Charge {
 	if key == "" {
 		return out
 	}
@@ -142,18 +153,18 @@ func (ps *Plans) Charges(r *http.Request, p *strikeplate.Principal, out []Charge
 }
 
 // resolve returns the policies that bind p, and what they count.
-func (ps *Plans) resolve(r *http.Request, p *strikeplate.Principal) ([]Policy, string) {
+func (ps *Plans) resolve(r *http.Request, p *strikeplate.Principal) (bound, string) {
 	if ps.overrides != nil {
 		// One without policies limits nothing: then the plan still does.
 		if o, ok := ps.overrides.Override(r, p); ok && !o.ended(ps.now()) && len(o.Policies) > 0 {
-			return o.Policies, ps.keyOf(r, p, &o)
+			return bound{policies: o.Policies}, ps.keyOf(r, p, &o)
 		}
 	}
-	policies, ok := ps.plans[p.Plan]
+	own, ok := ps.plans[p.Plan]
 	if !ok {
-		policies = ps.fallback
+		own = ps.fallback
 	}
-	return policies, ps.by(r, p)
+	return own, ps.by(r, p)
 }
 
 // keyOf says what an override counts: as the plan does, but a key's override

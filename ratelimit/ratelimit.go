@@ -56,6 +56,12 @@ func (p Policy) Validate() error {
 	return nil
 }
 
+// valid is Validate where nobody asks why.
+func (p *Policy) valid() bool {
+	return p.Limit >= 1 && p.Limit <= maxLimit && p.Burst >= 0 && p.Burst <= p.Limit &&
+		p.Period >= minPeriod && p.Period <= maxPeriod && validName(p.Name)
+}
+
 func validName(name string) bool {
 	if name == "" || len(name) > maxName {
 		return false

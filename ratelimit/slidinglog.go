@@ -41,21 +41,21 @@ type slot struct {
 	units int64
 }
 
-func (slidingLog) check(p Policy) error {
+func (slidingLog) check(p *Policy) error {
 	if p.Burst != 0 {
 		return fmt.Errorf("%w: %s: a sliding log cannot honour Burst %d; use a second, shorter policy", ErrPolicy, p.Name, p.Burst)
 	}
 	return nil
 }
 
-func (slidingLog) most(p Policy) int64   { return p.Limit }
-func (slidingLog) fresh(p Policy) *slots { return &slots{period: p.Period} }
-func (slidingLog) copy(_ Policy, from *slots, _ time.Time) *slots {
+func (slidingLog) most(p *Policy) int64   { return p.Limit }
+func (slidingLog) fresh(p *Policy) *slots { return &slots{period: p.Period} }
+func (slidingLog) copy(_ *Policy, from *slots, _ time.Time) *slots {
 	return &slots{taken: slices.Clone(from.taken), used: from.used, period: from.period}
 }
 
 // forget drops what is a Period old or more.
-func (l *slots) forget(p Policy, at time.Duration) {
+func (l *slots) forget(p *Policy, at time.Duration) {
 	n := 0
 	for ; n < len(l.taken) && l.taken[n].at+p.Period <= at; n++ {
 		l.used -= l.taken[n].units
@@ -65,7 +65,7 @@ func (l *slots) forget(p Policy, at time.Duration) {
 	}
 }
 
-func (l *slots) describe(p Policy, at time.Duration) Decision {
+func (l *slots) describe(p *Policy, at time.Duration) Decision {
 	d := Decision{Limit: p.Limit, Remaining: p.Limit - l.used}
 	if n := len(l.taken); n > 0 {
 		d.ResetAfter = l.taken[n-1].at + p.Period - at
@@ -73,7 +73,7 @@ func (l *slots) describe(p Policy, at time.Duration) Decision {
 	return d
 }
 
-func (s slidingLog) look(l *slots, p Policy, cost int64, now time.Time) Decision {
+func (s slidingLog) look(l *slots, p *Policy, cost int64, now time.Time) Decision {
 	at := now.Sub(s.start)
 	l.forget(p, at)
 	d := l.describe(p, at)
@@ -86,7 +86,7 @@ func (s slidingLog) look(l *slots, p Policy, cost int64, now time.Time) Decision
 	return d
 }
 
-func (s slidingLog) take(l *slots, p Policy, cost int64, now time.Time) Decision {
+func (s slidingLog) take(l *slots, p *Policy, cost int64, now time.Time) Decision {
 	if d := s.look(l, p, cost, now); !d.Allowed {
 		return d
 	}
@@ -104,7 +104,7 @@ func (s slidingLog) take(l *slots, p Policy, cost int64, now time.Time) Decision
 
 // together says whether what is taken now counts as taken with the last slot. A
 // limit that cannot have more slots than there are needs no such thing.
-func (l *slots) together(last int, p Policy, at time.Duration) bool {
+func (l *slots) together(last int, p *Policy, at time.Duration) bool {
 	if l.taken[last].at == at {
 		return true
 	}
@@ -114,7 +114,7 @@ func (l *slots) together(last int, p Policy, at time.Duration) bool {
 
 // refund takes units out of the slots from when they were taken on, and of the
 // oldest of those: what stays is counted no shorter than it should be.
-func (s slidingLog) refund(l *slots, p Policy, cost int64, taken, now time.Time) {
+func (s slidingLog) refund(l *slots, p *Policy, cost int64, taken, now time.Time) {
 	l.forget(p, now.Sub(s.start))
 	at := taken.Sub(s.start)
 	if at+p.Period <= now.Sub(s.start) {

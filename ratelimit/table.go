@@ -25,13 +25,13 @@ type table[T any] struct {
 // rules are what differs among engines in memory. They are called with the
 // cell's shard locked.
 type rules[T any] interface {
-	check(p Policy) error
-	most(p Policy) int64 // what can be had at once of an unused policy
-	fresh(p Policy) *T
-	copy(p Policy, from *T, now time.Time) *T
-	look(c *T, p Policy, cost int64, now time.Time) Decision // what can be had, and whether cost fits
-	take(c *T, p Policy, cost int64, now time.Time) Decision // look, and consume cost if it fits
-	refund(c *T, p Policy, cost int64, taken, now time.Time)
+	check(p *Policy) error
+	most(p *Policy) int64 // what can be had at once of an unused policy
+	fresh(p *Policy) *T
+	copy(p *Policy, from *T, now time.Time) *T
+	look(c *T, p *Policy, cost int64, now time.Time) Decision // what can be had, and whether cost fits
+	take(c *T, p *Policy, cost int64, now time.Time) Decision // look, and consume cost if it fits
+	refund(c *T, p *Policy, cost int64, taken, now time.Time)
 	idle(c *T, now time.Time) bool // nothing is counted in it
 }
 
@@ -67,17 +67,17 @@ func (t *table[T]) shardOf(name []byte) uint64 { return maphash.Bytes(t.seed, na
 
 // find returns the cell in which a counter is, or would be, counted; nil if
 // nothing is counted yet.
-func (t *table[T]) find(s *shard[T], name []byte, p Policy) (c *T, own bool) {
+func (t *table[T]) find(s *shard[T], name []byte, p *Policy) (c *T, own bool) {
 	if c, ok := s.cells[string(name)]; ok {
 		return c, true
 	}
-	return s.common[p], false
+	return s.common[*p], false
 }
 
 // obtain returns a cell to count in. A counter that finds room after it may have
 // been counted in the common cell begins as a copy of that: it may have spent all
 // of it.
-func (t *table[T]) obtain(s *shard[T], name []byte, p Policy, now time.Time) *T {
+func (t *table[T]) obtain(s *shard[T], name []byte, p *Policy, now time.Time) *T {
 	c, own := t.find(s, name, p)
 	if own {
 		return c
@@ -89,7 +89,7 @@ func (t *table[T]) obtain(s *shard[T], name []byte, p Policy, now time.Time) *T 
 			if s.common == nil {
 				s.common = map[Policy]*T{}
 			}
-			s.common[p] = c
+			s.common[*p] = c
 		}
 		return c
 	}
