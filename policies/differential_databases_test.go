@@ -75,6 +75,8 @@ func servers(t *testing.T) map[string]*sql.DB {
 		for _, query := range differentialSchemas[dialect] {
 			execDB(t, db, query)
 		}
+		execDB(t, db, "CREATE INDEX participants_meeting ON participants (meeting)")
+		execDB(t, db, "CREATE INDEX watchers_meeting ON watchers (meeting)")
 	}
 	return all
 }

@@ -200,11 +200,11 @@ func (d *differential) compare(t *testing.T, i int, p *strikeplate.Principal) {
 	}
 	for id, row := range d.rows {
 		one, err := e.Visible(ctx, p, resource, row)
-		if diff := cmp.Diff([]policies.Decision{want[id]}, one); err != nil || diff != "" {
-			t.Fatalf("seed %d: Visible for one: %v\n%s\n%s", d.seed, err, diff, reproduction(p, row))
+		if err != nil || len(one) != 1 || !alike(want[id], one[0]) {
+			t.Fatalf("seed %d: Visible for one: %v\n%s\n%s", d.seed, err, cmp.Diff([]policies.Decision{want[id]}, one), reproduction(p, row))
 		}
-		if diff := cmp.Diff(want[id], batch[id]); diff != "" {
-			t.Fatalf("seed %d: Visible for many: %s\n%s", d.seed, diff, reproduction(p, row))
+		if !alike(want[id], batch[id]) {
+			t.Fatalf("seed %d: Visible for many: %s\n%s", d.seed, cmp.Diff(want[id], batch[id]), reproduction(p, row))
 		}
 		switch {
 		case want[id].Allowed:
@@ -233,6 +233,12 @@ func (d *differential) compare(t *testing.T, i int, p *strikeplate.Principal) {
 			}
 		}
 	}
+}
+
+// alike is quicker than a diff, which a hundred thousand pairs need.
+func alike(a, b policies.Decision) bool {
+	return a.Allowed == b.Allowed && a.Rule == b.Rule && a.Reason == b.Reason && a.Revision == b.Revision &&
+		slices.Equal(a.Missing, b.Missing) && slices.Equal(a.Hidden, b.Hidden)
 }
 
 // reproduction is the one pair that shows a difference.
