@@ -8,7 +8,7 @@ import (
 )
 
 // MaxReplays is how many requests are remembered of an organisation at a time.
-const MaxReplays = 10_000
+const MaxReplays = 1000
 
 // maxReplayText is the longest text of a replay, in bytes.
 const maxReplayText = 255

@@ -32,7 +32,8 @@ import (
 )
 
 // Store implements [storage.Keys], [storage.Audit], [storage.EditableDirectory],
-// [storage.Feed], [storage.Operator] and [storage.Usage]. It is safe for concurrent use. Make one with [New].
+// [storage.Feed], [storage.Operator], [storage.Usage] and [storage.Replays]. It is safe for
+// concurrent use. Make one with [New].
 type Store struct {
 	mu sync.RWMutex
 	// Stored keys are never written, only replaced: readers may hold them.
@@ -43,6 +44,7 @@ type Store struct {
 	users         map[string]storage.User
 	consumers     map[string]*consumer
 	usage         usage
+	replays       map[string]replays // by organisation
 	closed        bool
 
 	writes   writes
@@ -65,6 +67,7 @@ func New() *Store {
 		accounts:      make(map[string]account),
 		users:         make(map[string]storage.User),
 		consumers:     make(map[string]*consumer),
+		replays:       make(map[string]replays),
 	}
 }
 

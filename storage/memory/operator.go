@@ -128,6 +128,7 @@ func (s *Store) erase(ctx context.Context, name string) (keys []*storage.Key, us
 		return nil, nil, err
 	}
 	defer unlock()
+	delete(s.replays, name)
 	if o := s.organisations[name]; o != nil {
 		keys = o.keys
 		for _, k := range keys {

@@ -115,7 +115,7 @@ func (s *Store) eraseRecords(ctx context.Context, tx pgx.Tx, organisation string
 			return 0, nil, nil, err
 		}
 	}
-	for _, sql := range []string{s.sql.eraseAccount, s.sql.eraseDeliveries} {
+	for _, sql := range []string{s.sql.eraseAccount, s.sql.eraseDeliveries, s.sql.replays.erase} {
 		if _, err := tx.Exec(ctx, sql, organisation); err != nil {
 			return 0, nil, nil, err
 		}

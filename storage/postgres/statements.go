@@ -19,7 +19,8 @@ type statements struct {
 	// delivery.go
 	consumer, behind, shortWait, stopCounting, register, known, fill, undelivered, skip, served, acknowledge string
 
-	usage usageStatements
+	usage   usageStatements
+	replays replayStatements
 }
 
 const keyColumns = `id, lookup, lineage, organisation, name, last4, format, environment, access, scopes,
@@ -88,6 +89,7 @@ func rendered(schema, prefix string) statements {
 	all.renderOperator(sql)
 	all.renderDelivery(sql)
 	all.usage = renderedUsage(sql)
+	all.replays = renderedReplays(sql)
 	return all
 }
 

@@ -136,7 +136,7 @@ func (s *Store) eraseRecords(ctx context.Context, tx *sql.Tx, organisation strin
 			return e, err
 		}
 	}
-	for _, stmt := range []*sql.Stmt{s.sql.eraseAccount, s.sql.eraseDeliveries} {
+	for _, stmt := range []*sql.Stmt{s.sql.eraseAccount, s.sql.eraseDeliveries, s.sql.replays.erase} {
 		if _, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, organisation); err != nil {
 			return e, err
 		}

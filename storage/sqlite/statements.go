@@ -20,7 +20,8 @@ type statements struct {
 	eraseDeliveries, eraseAudit                                          *sql.Stmt
 	register, known, filled, logsAfter, await, fill, acknowledge, served *sql.Stmt
 
-	usage usageStatements
+	usage   usageStatements
+	replays replayStatements
 }
 
 // list selects a page of keys.
@@ -48,7 +49,7 @@ const keyColumns = `id, lookup, lineage, organisation, name, last4, format, envi
 
 func prepare(ctx context.Context, s *Store) (statements, error) {
 	var all statements
-	for _, p := range slices.Concat(all.ofTenants(s), all.ofOperator(s), all.usage.texts(s)) {
+	for _, p := range slices.Concat(all.ofTenants(s), all.ofOperator(s), all.usage.texts(s), all.replays.texts(s)) {
 		var err error
 		if *p.to, err = p.prepare(ctx, s.config.Prefix); err != nil { //nolint:sqlclosecheck // closed with its pool
 			return all, err
