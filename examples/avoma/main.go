@@ -1,0 +1,132 @@
+// Avoma is an example server: an API for meetings, protected as Avoma documents
+// its scoped API keys. A key is a pair, CLIENT_KEY:CLIENT_SECRET, with one of four
+// access levels that say which meetings it reaches, or a legacy key from before
+// there were levels.
+//
+//	go run ./avoma
+//
+// This file is the wiring, from top to bottom in the order in which a request
+// meets it last to first. The API's handlers are in api.go.
+package main
+
+import (
+	"context"
+	_ "embed"
+	"net/http"
+	"time"
+
+	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/examples/internal/demo"
+	"github.com/strikeplate/strikeplate/examples/internal/meetings"
+	"github.com/strikeplate/strikeplate/keyauth"
+	"github.com/strikeplate/strikeplate/keyauth/manage"
+	"github.com/strikeplate/strikeplate/policies"
+	"github.com/strikeplate/strikeplate/ratelimit"
+	"github.com/strikeplate/strikeplate/scope"
+)
+
+//go:embed openapi.json
+var openAPI []byte
+
+func main() { demo.Main(avoma) }
+
+var avoma = demo.Product{Name: "avoma", Title: "Avoma", Run: run, Try: []demo.Example{
+	{About: "200: who the key acts for", Command: `curl -i -H "Authorization: Bearer $KEY" BASE/v1/whoami`},
+	{About: "the same, as Basic credentials: the pair is user name and password", Command: `curl -i -u "$KEY" BASE/v1/whoami`},
+	{About: "the meetings that the key sees; X-Total-Count says how many", Command: `curl -i -u "$KEY" "BASE/v1/meetings?q=renewal&from=2026-03-01"`},
+	{About: "one meeting's transcript; then notes and recording likewise", Command: `curl -u "$KEY" BASE/v1/meetings/$(curl -s -u "$KEY" BASE/v1/meetings | jq -r '.data[0].id')/transcription`},
+	{About: "401: the key's last character is wrong", Command: `curl -i -u "${KEY%?}" BASE/v1/meetings`},
+	{About: "404: not there, or not for this key, which nobody can tell apart", Command: `curl -i -u "$KEY" BASE/v1/meetings/mtg_other`},
+}}
+
+func run(ctx context.Context, site *demo.Site) error {
+	// 1. What keys look like: pairs, and those from before, whose shape had no
+	// checksum. Legacy keys have no end date; the shape wants one, and this is far.
+	scheme, err := keyauth.NewScheme(keyauth.SchemeConfig{
+		Formats: []keyauth.Format{{Pair: true, Foreign: []keyauth.Foreign{{
+			Separator: ":", MinLength: legacyLength, MaxLength: legacyLength,
+			Until: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
+		}}}},
+		TagKeys: [][]byte{site.Secret("tag key")},
+	})
+	if err != nil {
+		return err
+	}
+
+	// 2. Who sees which meetings: the bundled policies know the four levels and
+	// legacy. A security team adds rules of its own by Config.Source.
+	engine, err := policies.New(policies.Config{Resources: meetings.Resources(), Now: site.Clock.Now})
+	if err != nil {
+		return err
+	}
+	defer engine.Close(context.Background())
+
+	// 3. Who verifies keys. The store is also the directory of accounts and users,
+	// so a deactivated owner's keys are refused, and the feed of what changes.
+	keys, err := keyauth.New(keyauth.Config{Scheme: scheme, Keys: site.Store, Directory: site.Store, Feed: site.Store, Now: site.Clock.Now})
+	if err != nil {
+		return err
+	}
+	defer keys.Close(context.Background())
+
+	// 4. Who manages keys: administrators, which the policies decide, too. An
+	// organisation has ten at most. Secrets are kept, encrypted, to be copied later.
+	seal, err := site.Seal()
+	if err != nil {
+		return err
+	}
+	manager, err := manage.New(manage.Config{
+		Scheme: scheme, Keys: site.Store, Directory: site.Store, MaxKeys: 10,
+		Reveal: manage.Reveal{Seal: seal}, Authorize: engine.Manage, Now: site.Clock.Now,
+	})
+	if err != nil {
+		return err
+	}
+
+	// 5. Data and keys to try, once for each database.
+	err = site.Seed(ctx, func(ctx context.Context) (demo.Minted, error) { return mint(ctx, site, scheme, manager) })
+	if err != nil {
+		return err
+	}
+
+	// 6. How much a caller may do.
+	byAddress, byOrganisation, err := limits(site)
+	if err != nil {
+		return err
+	}
+
+	// 7. The routes, each with what it requires, and the demo's own pages.
+	routes := scope.NewRoutes(engine, nil, nil)
+	declare(routes, &api{meetings: site.Meetings, policies: engine})
+	site.Pages(routes, openAPI, keys.Ready, func(context.Context) error { return engine.Ready() })
+
+	// 8. The way of a request, from outside to inside.
+	edge := strikeplate.Edge{Dialect: dialect, TrustedProxies: site.TrustedProxies}
+	authenticated := func(next http.Handler) http.Handler {
+		return strikeplate.Require(keys)(byOrganisation.Handler(next))
+	}
+	return site.Serve(ctx, edge.Handler(byAddress.Handler(routes.Behind(authenticated))))
+}
+
+// limits are 6,000 requests a minute for an organisation and, for whoever has no
+// valid key, as many for an address.
+func limits(site *demo.Site) (byAddress, byOrganisation *ratelimit.Limiter, err error) {
+	strangers, err := site.FixedWindow()
+	if err != nil {
+		return nil, nil, err
+	}
+	byAddress, err = ratelimit.New(ratelimit.Config{Engine: strangers, Rules: []ratelimit.Rule{{
+		Policy: ratelimit.Policy{Name: "address", Limit: 6000, Period: time.Minute}, By: ratelimit.ByAddress,
+	}}})
+	if err != nil {
+		return nil, nil, err
+	}
+	callers, err := site.FixedWindow()
+	if err != nil {
+		return nil, nil, err
+	}
+	byOrganisation, err = ratelimit.New(ratelimit.Config{Engine: callers, Rules: []ratelimit.Rule{{
+		Policy: ratelimit.Policy{Name: "organisation", Limit: 6000, Period: time.Minute}, By: ratelimit.ByOrganisation,
+	}}})
+	return byAddress, byOrganisation, err
+}
