@@ -23,6 +23,8 @@ import (
 	"github.com/strikeplate/strikeplate"
 	"github.com/strikeplate/strikeplate/keyauth"
 	"github.com/strikeplate/strikeplate/keyauth/manage"
+	"github.com/strikeplate/strikeplate/ratelimit"
+	"github.com/strikeplate/strikeplate/scope"
 	"github.com/strikeplate/strikeplate/storage"
 	"github.com/strikeplate/strikeplate/storage/memory"
 )
@@ -79,13 +81,20 @@ func run(ctx context.Context, addr, credentials string) error {
 		return err
 	}
 
-	// 4. The API, and the key, shown once.
+	// 4. How much callers may do: by address before it is known who asks, then by
+	// the organisation's plan.
+	limits, err := newLimits()
+	if err != nil {
+		return err
+	}
+
+	// 5. The API, and the key, shown once.
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
 	base := "http://" + listener.Addr().String()
-	return serve(ctx, listener, api(keys, base), func() error {
+	return serve(ctx, listener, api(keys, limits, base), func() error {
 		fmt.Print(tryThis(base, demo.Secret.Reveal()))
 		if credentials == "" {
 			return nil
@@ -94,32 +103,71 @@ func run(ctx context.Context, addr, credentials string) error {
 	})
 }
 
-// api is the service: /v1/ behind Require, the rest open.
-func api(keys *keyauth.Authenticator, base string) http.Handler {
-	protected := http.NewServeMux()
-	protected.HandleFunc("GET /v1/whoami", func(w http.ResponseWriter, r *http.Request) {
-		principal, _ := strikeplate.FromContext(r.Context())
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		json.NewEncoder(w).Encode(principal)
-	})
+type limits struct{ byAddress, byPlan *ratelimit.Limiter }
 
-	mux := http.NewServeMux()
-	mux.Handle("/v1/", strikeplate.Require(keys)(protected))
-	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+func newLimits() (limits, error) {
+	byAddress, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{{
+		Policy: ratelimit.Policy{Name: "address", Limit: 120, Period: time.Minute}, By: ratelimit.ByAddress,
+	}}})
+	if err != nil {
+		return limits{}, err
+	}
+	plans, err := ratelimit.NewPlans(ratelimit.PlansConfig{Plans: []ratelimit.Plan{
+		{Name: "free", Policies: []ratelimit.Policy{{Name: "free", Limit: 60, Period: time.Minute}}},
+		{Name: "pro", Policies: []ratelimit.Policy{{Name: "pro", Limit: 300, Period: time.Minute}}},
+	}})
+	if err != nil {
+		return limits{}, err
+	}
+	byPlan, err := ratelimit.New(ratelimit.Config{Plans: plans})
+	return limits{byAddress, byPlan}, err
+}
+
+// api is the service. Each route says what it requires; the public ones say that
+// they require nothing.
+func api(keys *keyauth.Authenticator, l limits, base string) http.Handler {
+	routes := scope.NewRoutes(scope.Plain{}, nil, nil)
+	routes.HandleFunc("GET /v1/whoami", scope.Requirement{Authenticated: true}, whoami)
+	routes.HandleFunc("GET /v1/meetings", scope.Requirement{AllOf: []string{"meetings:read"}}, meetings)
+	routes.HandleFunc("DELETE /v1/meetings/{id}", scope.Requirement{AllOf: []string{"meetings:write"}}, noMeeting)
+	routes.Public("GET /openapi.json", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(openAPI)
-	})
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+	}))
+	routes.Public("GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := keys.Ready(r.Context()); err != nil {
 			http.Error(w, "starting", http.StatusServiceUnavailable)
 		}
-	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+	}))
+	routes.Public("GET /{$}", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		fmt.Fprint(w, tryThis(base, "demo_…  # printed where the server was started"))
-	})
-	return strikeplate.Edge{}.Handler(mux)
+	}))
+
+	// From the outside in: a flood is refused first, then a bad key, then a
+	// spent quota, then a missing scope.
+	authenticated := func(next http.Handler) http.Handler { return strikeplate.Require(keys)(l.byPlan.Handler(next)) }
+	return strikeplate.Edge{}.Handler(l.byAddress.Handler(routes.Behind(authenticated)))
+}
+
+func whoami(w http.ResponseWriter, r *http.Request) {
+	principal, _ := strikeplate.FromContext(r.Context())
+	answer(w, principal)
+}
+
+// meetings would ask a database for the organisation's.
+func meetings(w http.ResponseWriter, _ *http.Request) {
+	answer(w, map[string]any{"data": []map[string]string{{"id": "m1", "title": "Planning"}}, "next": nil})
+}
+
+func noMeeting(w http.ResponseWriter, r *http.Request) {
+	strikeplate.Fail(w, r, &strikeplate.Error{Status: http.StatusNotFound, Code: "meeting_not_found", Message: "There is no such meeting."})
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	json.NewEncoder(w).Encode(v)
 }
 
 // serve answers requests until ctx ends, then finishes those under way.
@@ -144,9 +192,12 @@ func tryThis(base, key string) string {
 	return fmt.Sprintf(`Strikeplate quickstart on %[1]s
 
   export KEY=%[2]s
-  curl -i -H "Authorization: Bearer $KEY" %[1]s/v1/whoami    # 200: who the key acts for
+  curl -i -H "Authorization: Bearer $KEY" %[1]s/v1/whoami    # 200: who the key acts for, and 59 of 60 requests left
+  curl -i -H "Authorization: Bearer $KEY" %[1]s/v1/meetings  # 200: the key has meetings:read
+  curl -i -H "Authorization: Bearer $KEY" -X DELETE %[1]s/v1/meetings/m1 # 403 insufficient_scope: not meetings:write
   curl -i %[1]s/v1/whoami                                    # 401 missing_api_key
   curl -i -H "Authorization: Bearer ${KEY}x" %[1]s/v1/whoami # 401 invalid_api_key
+  for n in $(seq 61); do curl -s -o /dev/null -w "%%{http_code} " -H "Authorization: Bearer $KEY" %[1]s/v1/whoami; done # 429 at last
 
 `, base, key)
 }

@@ -36,7 +36,8 @@ func TestQuickstart(t *testing.T) {
 		{"/v1/whoami", "", 401, "missing_api_key"},
 		{"/v1/whoami", key + "x", 401, "invalid_api_key"},
 		{"/v1/other", "", 401, "missing_api_key"},
-		{"/v1/other", key, 404, ""},
+		{"/v1/other", key, 404, "not_found"},
+		{"/v1/meetings", key, 200, ""},
 		{"/", "", 200, ""},
 		{"/openapi.json", "", 200, ""},
 	} {
@@ -49,11 +50,19 @@ func TestQuickstart(t *testing.T) {
 			t.Errorf("%s: %s, want code %s", test.path, body, test.code)
 		}
 	}
+	checkScope(t, written.BaseURL, key)
 	_, body := get(t, written.BaseURL+"/v1/whoami", key)
 	var principal struct{ Organisation, Credential string }
 	if err := json.Unmarshal(body, &principal); err != nil || principal.Organisation != "org_demo" ||
 		principal.Credential != written.Keys["demo"].ID {
 		t.Errorf("whoami: %s", body)
+	}
+	status := 0
+	for range 61 { // of 60, some of which are spent
+		status, body = get(t, written.BaseURL+"/v1/whoami", key)
+	}
+	if status != http.StatusTooManyRequests {
+		t.Errorf("after 61 more requests: %d %s", status, body)
 	}
 	stop()
 	if err := <-ended; err != nil {
@@ -110,5 +119,32 @@ func get(t *testing.T, url, key string) (int, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, field := range []string{"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-Id"} {
+		if res.Header.Get(field) == "" {
+			t.Errorf("%s: the response has no %s", url, field)
+		}
+	}
 	return res.StatusCode, body
+}
+
+// checkScope tries what the demo key has no scope for.
+func checkScope(t *testing.T, base, key string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, base+"/v1/meetings/m1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+key)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if challenge := res.Header.Get("WWW-Authenticate"); res.StatusCode != http.StatusForbidden ||
+		challenge != `Bearer error="insufficient_scope", scope="meetings:write"` {
+		t.Errorf("without the scope: %d, %s", res.StatusCode, challenge)
+	}
+	if limit := res.Header.Get("X-RateLimit-Limit"); limit != "60" {
+		t.Errorf("the plan's limit is told as %q", limit)
+	}
 }
