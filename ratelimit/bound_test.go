@@ -216,7 +216,7 @@ func TestTrap3ResetIsExactToTheWindowsEnd(t *testing.T) {
 		if d := take(t, e, charge(p, "acme", 1))[0]; d.Allowed || d.RetryAfter != 1 {
 			t.Errorf("a nanosecond before the end: %+v", d)
 		}
-		time.Sleep(1) // of the bubble's clock
+		time.Sleep(1 * time.Nanosecond) // of the bubble's clock
 		if !allowed(take(t, e, charge(p, "acme", 1))) {
 			t.Error("refused at the window's end")
 		}
