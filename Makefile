@@ -12,13 +12,15 @@ TESTFLAGS ?=
 BENCH     ?= .
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
+PAIRS     ?= 1000000
+SEED      ?= 0
 
 # each: run a command in every module, go on after a failure, fail at the end.
 each = @failed=; for m in $(MODULES); do echo "==> $@: $$m"; (cd "$$m" && $(1)) || failed="$$failed $$m"; done; \
 	[ -z "$$failed" ] || { echo "make $@ failed in:$$failed" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help test bench fuzz lint gofmt vet imports golangci rego tools tidy tidy-check services clean
+.PHONY: help test bench differential fuzz lint gofmt vet imports golangci rego tools tidy tidy-check services clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -28,6 +30,9 @@ test: services ## Test every module with the race detector (TESTFLAGS=-run=Revok
 
 bench: ## Run every benchmark (BENCH=Verify BENCHTIME=3s); compare runs with bin/benchstat
 	$(call each,go test -run='^$$' -bench='$(BENCH)' -benchtime=$(BENCHTIME) -benchmem $(TESTFLAGS) ./...)
+
+differential: services ## Compare policies in PAIRS (1,000,000) random pairs of principal and row; SEED repeats a run
+	go test -count=1 -timeout=2h -v -run='^TestDifferential$$' ./policies -args -pairs=$(PAIRS) -seed=$(SEED) | grep -v '^=== '
 
 fuzz: ## Fuzz every fuzz target for FUZZTIME each (10s)
 	$(call each,$(fuzz-module))

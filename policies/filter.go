@@ -39,12 +39,25 @@ type Filter struct {
 	Where string
 	// Args are the values of its placeholders, in order.
 	Args []any
-	// Predicate is the same condition as a tree, for stores that know no SQL. Its
-	// arguments are literals.
-	Predicate predicate.Predicate
+
+	tree predicate.Predicate
+	args []string
 }
 
-var nothing = Filter{Where: "(1=0)", Predicate: predicate.False}
+var nothing = Filter{Where: "(1=0)", tree: predicate.False}
+
+// Predicate is the same condition as a tree, for stores that know no SQL. Its
+// arguments are literals. That of the zero Filter selects nothing.
+func (f Filter) Predicate() predicate.Predicate {
+	if f.tree == nil {
+		return predicate.False
+	}
+	p, err := predicate.Bind(f.tree, f.args)
+	if err != nil { // it was made with these arguments
+		return predicate.False
+	}
+	return p
+}
 
 // Filter returns the condition that selects those rows of a resource that Visible
 // would allow. Rows that it selects are the principal's to see when the query
@@ -99,15 +112,11 @@ func (s *shaper) filter(ctx context.Context, p *strikeplate.Principal, as As) (F
 	if err != nil {
 		return Filter{}, err
 	}
-	f := Filter{Where: q.Text}
-	if f.Args, err = q.Bind(args); err != nil {
-		return Filter{}, fmt.Errorf("policies: %w", err)
-	}
-	p2 := v.visible
+	f := Filter{Where: q.Text, tree: v.visible, args: args}
 	if as.Masked {
-		p2 = v.masked
+		f.tree = v.masked
 	}
-	if f.Predicate, err = predicate.Bind(p2, args); err != nil {
+	if f.Args, err = q.Bind(args); err != nil {
 		return Filter{}, fmt.Errorf("policies: %w", err)
 	}
 	return f, nil

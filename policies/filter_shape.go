@@ -21,7 +21,7 @@ type shape struct {
 	objects [][]shapeRule // as ruleset.refs has them, each by id
 	// guards are conditions on the arguments alone, such as "there is a subject".
 	// How they come out chooses a variant.
-	guards   []predicate.Predicate
+	guards   []guard
 	resource *Resource
 
 	mu       sync.RWMutex
@@ -89,7 +89,9 @@ func (s *shaper) newShape(ctx context.Context, q question, key []byte) (*shape, 
 		}
 		made.objects = append(made.objects, rules)
 	}
-	made.guards = predicate.Rowless(predicate.Conjunction(all))
+	for _, p := range predicate.Rowless(predicate.Conjunction(all)) {
+		made.guards = append(made.guards, newGuard(p))
+	}
 	return made, nil
 }
 
@@ -104,8 +106,9 @@ func (s *shape) variant(p *strikeplate.Principal) (*variant, []string, error) {
 		return v, args, err
 	}
 	var key uint64
-	for i, g := range s.guards {
-		holds, err := predicate.Eval(g, nil, args)
+	for i := range s.guards {
+		g := &s.guards[i]
+		holds, err := g.holds(args)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%w: %w", ErrUndecided, err)
 		}
