@@ -31,8 +31,8 @@ type Policy struct {
 	Period time.Duration
 }
 
-// The bounds of a [Policy]. Remainders and limits fit a structured field's
-// integer (RFC 9651 3.3.1), and a digit more.
+// The bounds of a [Policy]. Limits fit a structured field's integer, which has 15
+// digits at most (RFC 9651 3.3.1).
 const (
 	minPeriod = time.Millisecond
 	maxPeriod = 366 * 24 * time.Hour
