@@ -279,9 +279,9 @@ func (l *Lease) refill(ctx context.Context, x *lease, c *Charge, now time.Time) 
 	need := c.Cost - x.left
 	want := max(need, l.chunk(c.Policy)-x.left)
 	switch {
-	case now.Before(x.ends):
+	case now.Before(x.ends) && x.said >= need:
 		want = max(need, min(want, x.said))
-	case now.Before(x.over): // there would be no time to spend a chunk
+	case !now.Before(x.ends) && now.Before(x.over): // there would be no time to spend a chunk
 		want = need
 	}
 	for {
@@ -296,7 +296,7 @@ func (l *Lease) refill(ctx context.Context, x *lease, c *Charge, now time.Time) 
 			x.add(want, d, now)
 			return nil, nil
 		}
-		if want == need {
+		if x.said = d.Remaining; d.Remaining < need || want == need {
 			d.Remaining += x.left
 			return d, nil
 		}
