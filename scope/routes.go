@@ -41,8 +41,8 @@ func (r *Route) split() {
 // itself. Routes, being an http.Handler, also sees to it that nothing else is
 // served: a pattern that is on the mux but was never declared is refused with 403
 // undeclared_route, and paths and methods that are not there are answered 404
-// not_found and 405 method_not_allowed in the request's dialect. To know what a
-// request will be served by it asks the mux once more than the mux would.
+// not_found and 405 method_not_allowed in the request's dialect. For patterns with
+// path values that takes the mux a second search, as only it can fill them in.
 type Routes struct {
 	// Logger is told of each undeclared pattern once; nil: [slog.Default]. Set it
 	// before requests come.
@@ -100,7 +100,7 @@ func (s *Routes) Public(pattern string, h http.Handler) {
 }
 
 func (s *Routes) declare(r Route, h http.Handler) {
-	d := &declared{pattern: r.Pattern, public: r.Public, handler: h}
+	d := &declared{pattern: r.Pattern, public: r.Public, fixed: !strings.Contains(r.Pattern, "{"), handler: h}
 	s.mux.Handle(r.Pattern, d) // panics before the route is listed
 	r.split()
 	s.mu.Lock()
@@ -170,6 +170,7 @@ func (s *Routes) Find(r *http.Request) (Route, bool) {
 type declared struct {
 	pattern string
 	public  bool
+	fixed   bool // no path values
 	handler http.Handler
 }
 

@@ -241,6 +241,22 @@ func TestPatternsAreTold(t *testing.T) {
 	}
 }
 
+// Handlers and Authorizers find the pattern in the request, however it was served.
+func TestHandlersSeeThePattern(t *testing.T) {
+	var asked []scope.Request
+	var seen []string
+	routes := scope.NewRoutes(deciding{decision: scope.Decision{Allowed: true}, asked: &asked}, nil, nil)
+	for _, pattern := range []string{"GET /fixed", "GET /wild/{id}"} {
+		routes.HandleFunc(pattern, reading, func(_ http.ResponseWriter, r *http.Request) { seen = append(seen, r.Pattern) })
+	}
+	for _, target := range []string{"/fixed", "/wild/1"} {
+		routes.ServeHTTP(httptest.NewRecorder(), get(target).WithContext(strikeplate.NewContext(t.Context(), principal())))
+	}
+	if want := []string{"GET /fixed", "GET /wild/{id}"}; !slices.Equal(seen, want) || asked[0].Route != want[0] || asked[1].Route != want[1] {
+		t.Errorf("seen %q, asked %+v", seen, asked)
+	}
+}
+
 // TestBehind: everything but public routes wants to know who is there, also what
 // doesn't exist.
 func TestBehind(t *testing.T) {

@@ -16,7 +16,10 @@ func (s *Routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h, pattern := s.mux.Handler(r)
-	switch _, ok := h.(*declared); {
+	switch d, ok := h.(*declared); {
+	case ok && d.fixed:
+		r.Pattern = pattern
+		d.ServeHTTP(w, r)
 	case ok:
 		s.mux.ServeHTTP(w, r) // once more: nobody else can give r its path values
 	case s.redirects(r, h):
