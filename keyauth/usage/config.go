@@ -78,6 +78,7 @@ type Counter struct {
 	stats statsCell
 	end   context.CancelFunc
 	life  context.Context //nolint:containedctx // the background goroutine's
+	begun chan struct{}   // closed after the first batch was tried
 	done  chan struct{}
 }
 
@@ -88,7 +89,7 @@ func New(c Config) (*Counter, error) {
 	}
 	// More shards than processors, so that two requests seldom want the same one.
 	shards := 1 << bits.Len(uint(4*runtime.GOMAXPROCS(0)-1))
-	u := &Counter{c: c, logger: c.Logger, shards: make([]shard, min(shards, 64)), done: make(chan struct{})}
+	u := &Counter{c: c, logger: c.Logger, shards: make([]shard, min(shards, 64)), begun: make(chan struct{}), done: make(chan struct{})}
 	u.mask = uint32(len(u.shards) - 1)
 	per := bound{keys: max(1, c.Keys/len(u.shards)), rows: max(1, c.Rows/len(u.shards))}
 	for i := range u.shards {

@@ -14,16 +14,22 @@ func (u *Counter) run() {
 	defer close(u.done)
 	tick := time.NewTicker(u.c.Every)
 	defer tick.Stop()
+	u.round()
+	close(u.begun)
 	for {
-		if err := u.Flush(u.life); err == nil {
-			u.upkeep(u.life)
-			u.watch(u.life)
-		}
 		select {
 		case <-tick.C:
+			u.round()
 		case <-u.life.Done():
 			return
 		}
+	}
+}
+
+func (u *Counter) round() {
+	if err := u.Flush(u.life); err == nil {
+		u.upkeep(u.life)
+		u.watch(u.life)
 	}
 }
 

@@ -57,6 +57,7 @@ func counting(tb testing.TB, c usage.Config) *usage.Counter {
 		defer cancel()
 		_ = counter.Close(ctx)
 	})
+	usage.Begun(counter)
 	return counter
 }
 
