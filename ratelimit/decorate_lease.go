@@ -352,25 +352,32 @@ func (x *lease) giveBack(cost int64, taken time.Time) (rest int64) {
 	return cost - back
 }
 
-// Peek implements [Engine].
+// Peek implements [Engine]. What is on lease here is there to be had, by requests
+// that cost no more than a chunk.
 func (l *Lease) Peek(ctx context.Context, c Charge) (Decision, error) {
 	d, err := l.inner.Peek(ctx, c)
-	x := l.find(&c)
-	if err != nil || x == nil {
+	if err != nil {
 		return d, err
+	}
+	one := c
+	one.Cost = 1
+	x := l.find(&one)
+	if x == nil {
+		return d, nil
 	}
 	x.lock()
 	defer x.unlock()
-	left := x.left
-	if !time.Now().Before(x.ends) {
-		left = 0
-	}
 	if d.Allowed {
 		d.Remaining += c.Cost
 	}
-	d.Remaining += left
-	if d.Allowed = c.Cost <= d.Remaining; d.Allowed {
-		d.Remaining, d.RetryAfter = d.Remaining-c.Cost, 0
+	if time.Now().Before(x.ends) {
+		d.Remaining += x.left
+	}
+	if l.leasable(&c) && c.Cost <= d.Remaining {
+		d.Allowed, d.RetryAfter = true, 0
+	}
+	if d.Allowed {
+		d.Remaining -= c.Cost
 	}
 	return d, nil
 }
