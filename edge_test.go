@@ -392,3 +392,17 @@ func TestBodiesOfAllSizes(t *testing.T) {
 		}
 	})
 }
+
+// http.ServeMux names a CONNECT that it redirects after the client's own path.
+func TestThreat25ConnectNamesNoPattern(t *testing.T) {
+	for path, want := range map[string]string{"/v1/made-up": "", "/v1/x/": "/v1/{id}/"} {
+		var seen []string
+		edge := strikeplate.Edge{Done: []func(*strikeplate.Exchange){func(x *strikeplate.Exchange) { seen = append(seen, x.Pattern()) }}}
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.Method = http.MethodConnect
+		edge.Handler(mux("/v1/{id}/", ok)).ServeHTTP(httptest.NewRecorder(), r)
+		if len(seen) != 1 || seen[0] != want {
+			t.Errorf("CONNECT %s is counted as %q, want %q", path, seen, want)
+		}
+	}
+}

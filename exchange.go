@@ -84,12 +84,22 @@ func (x *Exchange) SetPattern(pattern string) {
 	x.pattern, x.told = pattern, true
 }
 
+// matched is r.Pattern, but for what http.ServeMux says of a CONNECT that it
+// redirects to a trailing slash: that is the client's own path, and would let
+// clients make up the names that usage and metrics count by.
+func matched(r *http.Request) string {
+	if r.Method == http.MethodConnect && r.Pattern == r.URL.Path+"/" {
+		return ""
+	}
+	return r.Pattern
+}
+
 // enter notes the route that r has matched so far, and returns what is known.
 func (x *Exchange) enter(r *http.Request) (outside string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if r.Pattern != "" && !x.told {
-		x.pattern = r.Pattern
+	if p := matched(r); p != "" && !x.told {
+		x.pattern = p
 	}
 	return x.pattern
 }
@@ -99,8 +109,8 @@ func (x *Exchange) enter(r *http.Request) (outside string) {
 func (x *Exchange) leave(r *http.Request, outside string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if r.Pattern != "" && !x.told && x.pattern == outside {
-		x.pattern = r.Pattern
+	if p := matched(r); p != "" && !x.told && x.pattern == outside {
+		x.pattern = p
 	}
 }
 
