@@ -119,7 +119,7 @@ func (s *shaper) known(q question) (ast.Value, error) {
 	if err != nil || s.reads.whole {
 		return all, err
 	}
-	var pruned ast.Object = ast.NewObject()
+	pruned := ast.NewObject()
 	for _, path := range s.shapes.paths {
 		v, err := all.Find(path[1:])
 		if err != nil {
@@ -136,12 +136,13 @@ func put(into ast.Object, path ast.Ref, v ast.Value) ast.Object {
 		into.Insert(path[0], ast.NewTerm(v))
 		return into
 	}
-	below, ok := ast.NewObject(), false
+	below := ast.NewObject()
 	if had := into.Get(path[0]); had != nil {
-		below, ok = had.Value.(ast.Object)
+		object, ok := had.Value.(ast.Object)
 		if !ok {
-			return into
+			return into // what is above was put there
 		}
+		below = object
 	}
 	into.Insert(path[0], ast.NewTerm(put(below, path[1:], v)))
 	return into

@@ -100,9 +100,10 @@ func (t *translator) bind(body ast.Body, s *frame) error {
 		if err != nil {
 			return err
 		}
-		if !bound && !(t.loading && t.results(body, s)) {
-			return nil
+		if bound || t.loading && t.results(body, s) {
+			continue
 		}
+		return nil
 	}
 }
 
@@ -318,7 +319,10 @@ func (t *translator) relationRef(ref ast.Ref, name string, s *frame) (value, err
 	case 3:
 		return value{kind: isRelation, relation: name}, nil
 	case 4:
-		if index, ok := ref[3].Value.(ast.Var); ok && !t.defined(index, s) {
+		if index, ok := ref[3].Value.(ast.Var); ok {
+			if t.defined(index, s) {
+				return value{}, cannot("one thing can be asked of a member of input.resource.%s, by == or in, and nothing of its position", name)
+			}
 			s.vars[index] = value{} // used again it is of no kind, which fits nowhere
 			return value{kind: isMember, relation: name}, nil
 		}
