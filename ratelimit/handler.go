@@ -83,10 +83,7 @@ func (l *Limiter) admit(h http.Header, r *http.Request, p *strikeplate.Principal
 	if err := l.engine.Take(r.Context(), s.charges, s.decisions); err != nil {
 		return nil, l.failed(h, s, err)
 	}
-	now := s.decisions[0].Taken
-	if now.IsZero() {
-		now = time.Now() // after Take: what it said to wait for is not over earlier
-	}
+	now := l.decided(s)
 	setFields(h, s.charges, s.known, s.decisions, now)
 	if i := refusedBy(s.decisions); i >= 0 {
 		return nil, refusal(&s.charges[i], &s.decisions[i], now)
@@ -95,6 +92,16 @@ func (l *Limiter) admit(h http.Header, r *http.Request, p *strikeplate.Principal
 		return nil, nil
 	}
 	return newReceipt(r.Context(), l, s, now, p == nil), nil
+}
+
+// decided is when the engine decided: what it said to wait for is counted from
+// then, or later. Only an engine in memory is sure to have read this clock just now;
+// what others call Taken is for Refund.
+func (l *Limiter) decided(s *scratch) time.Time {
+	if taken := s.decisions[0].Taken; l.inMemory && !taken.IsZero() {
+		return taken
+	}
+	return time.Now()
 }
 
 // maxKept bounds what a scratch holds on to: the last request's keys among it.

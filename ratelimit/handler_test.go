@@ -442,6 +442,27 @@ func TestAnEngineThatFails(t *testing.T) {
 	}
 }
 
+// An engine elsewhere may date what it took for its own purposes.
+func TestResetIsToldFromNowWhateverTheEngineCallsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := backdating{must(ratelimit.NewFixedWindow(ratelimit.MemoryConfig{}))}
+		h := strikeplate.Require(keys)(byPlan(func(c *ratelimit.Config) { c.Engine = e }).Handler(hello))
+		if _, _, reset := fields(t, ask(h, "acme-1").Header); reset != time.Now().Add(time.Minute).Unix() {
+			t.Errorf("X-RateLimit-Reset is %v from now, want a minute", time.Until(time.Unix(reset, 0)))
+		}
+	})
+}
+
+type backdating struct{ ratelimit.Engine }
+
+func (b backdating) Take(ctx context.Context, charges []ratelimit.Charge, out []ratelimit.Decision) error {
+	err := b.Engine.Take(ctx, charges, out)
+	for i := range out {
+		out[i].Taken = out[i].Taken.Add(-time.Hour)
+	}
+	return err
+}
+
 // An engine in memory asks nobody, so a guard that uses it can't be made to fail.
 func TestThreat24GuardsAreInProcess(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())

@@ -53,6 +53,7 @@ type Cost func(r *http.Request, p *strikeplate.Principal) int64
 // It is safe for concurrent use.
 type Limiter struct {
 	engine     Engine
+	inMemory   bool
 	rules      []toldRule
 	plans      *Plans
 	extra      func(r *http.Request, p *strikeplate.Principal, out []Charge) []Charge
@@ -78,6 +79,7 @@ func New(c Config) (*Limiter, error) {
 		}
 		l.engine = e
 	}
+	_, l.inMemory = l.engine.(*Memory)
 	if err := l.check(c); err != nil {
 		return nil, err
 	}
