@@ -13,7 +13,7 @@ const MaxReplays = 1000
 // maxReplayText is the longest text of a replay, in bytes.
 const maxReplayText = 255
 
-// ErrReplays: the organisation has MaxReplays requests remembered.
+// ErrReplays says that the organisation has MaxReplays requests remembered.
 var ErrReplays = errors.New("storage: too many requests to remember")
 
 // Replay remembers a request that must have its effect once, however often it

@@ -1,0 +1,170 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/strikeplate/strikeplate/keyauth/manage"
+	"github.com/strikeplate/strikeplate/storage"
+)
+
+type auditInput struct {
+	Cursor string `query:"cursor" maxLength:"1000"`
+	Limit  int    `query:"limit" minimum:"0" maximum:"1000" doc:"Left out: 50"`
+}
+
+type auditOutput struct{ Body entryPageJSON }
+
+type exportInput struct {
+	Cursor string `query:"cursor" maxLength:"1000" doc:"Left out: from the beginning"`
+}
+
+type optionsOutput struct{ Body optionsJSON }
+
+type usageInput struct {
+	ID    string `path:"id" maxLength:"200"`
+	Range string `query:"range" enum:"1h,24h,7d,30d,90d" doc:"Left out: 7d"`
+	Of    string `query:"of" enum:"key,lineage" doc:"lineage: with the keys that it was rotated from and to; left out: the key alone"`
+}
+
+type usageOutput struct{ Body usageJSON }
+
+type appsOutput struct {
+	Body struct {
+		Data []appJSON `json:"data" nullable:"false"`
+		Next *string   `json:"next" doc:"Always null: all apps are listed"`
+	}
+}
+
+type revokeAppOutput struct {
+	Body struct {
+		ClientID string `json:"client_id"`
+	}
+}
+
+func (a *api) registerRest() {
+	const bad, gone = http.StatusBadRequest, http.StatusNotFound
+	get := http.MethodGet
+	handle(a, operation{id: "options", method: get, path: "/options", summary: "What new keys can be like"}, a.options)
+	handle(a, operation{id: "get-usage", method: get, path: "/keys/{id}/usage", summary: "What a key was used for", refusals: []int{gone}}, a.usage)
+	handle(a, operation{id: "list-audit", method: get, path: "/audit", summary: "Read the audit log, oldest first", refusals: []int{bad}}, a.audit)
+	handle(a, operation{
+		id: "export-audit", method: get, path: "/audit/export", summary: "Export the audit log as JSON lines",
+		description: "A response that is cut short was not completed: continue from the last position with list-audit.", refusals: []int{bad},
+	}, a.export)
+	export := a.huma.OpenAPI().Paths["/audit/export"].Get
+	export.Responses["200"] = &huma.Response{
+		Description: "One entry a line",
+		Content:     map[string]*huma.MediaType{jsonLines: {Schema: &huma.Schema{Type: huma.TypeString}}},
+	}
+	if a.s.c.Apps != nil {
+		handle(a, operation{id: "list-apps", method: get, path: "/apps", summary: "List the organisation's OAuth apps"}, a.apps)
+		handle(a, operation{
+			id: "revoke-app", method: http.MethodPost, path: "/apps/{id}/revoke", summary: "End everything that was granted to an app",
+			refusals: []int{gone, http.StatusConflict},
+		}, a.revokeApp)
+	}
+}
+
+func (a *api) audit(ctx context.Context, actor storage.Actor, in *auditInput) (*auditOutput, error) {
+	log, err := a.s.c.Manage.Audit(ctx, actor, in.Cursor, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &auditOutput{Body: entryPageJSON{Data: make([]entryJSON, 0, len(log.Entries)), Next: log.Next}}
+	for _, e := range log.Entries {
+		out.Body.Data = append(out.Body.Data, wireEntry(e))
+	}
+	return out, nil
+}
+
+func (a *api) export(ctx context.Context, actor storage.Actor, in *exportInput) (*huma.StreamResponse, error) {
+	// Asked first: once the first line is out, nothing can be refused.
+	if _, err := a.s.c.Manage.Audit(ctx, actor, in.Cursor, 1); err != nil {
+		return nil, err
+	}
+	return &huma.StreamResponse{Body: func(h huma.Context) {
+		h.SetHeader("Content-Type", jsonLines)
+		h.SetHeader("Content-Disposition", attachment)
+		if _, err := a.s.c.Manage.ExportAudit(ctx, actor, h.BodyWriter(), in.Cursor); err != nil {
+			panic(http.ErrAbortHandler) // so that nobody takes half a log for all of it
+		}
+	}}, nil
+}
+
+func (a *api) options(ctx context.Context, actor storage.Actor, _ *struct{}) (*optionsOutput, error) {
+	page, err := a.s.c.Manage.List(ctx, actor, manage.Filter{Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	t := a.s.c.Terms
+	members, err := a.s.members(ctx, actor)
+	if err != nil {
+		return nil, err
+	}
+	out := &optionsOutput{Body: optionsJSON{
+		Formats: []formatJSON{}, Access: []accessJSON{}, Scopes: []scopeJSON{}, Members: []memberJSON{},
+		Slots: slotsJSON(page.Slots), Address: addressText(actor.Client),
+		Expiry:  expiryJSON{DefaultSeconds: seconds(t.DefaultLifetime), MaxSeconds: seconds(t.MaxLifetime)},
+		Overlap: overlapJSON{MaxSeconds: seconds(t.MaxOverlap)},
+	}}
+	for _, f := range a.s.c.Scheme.Formats() {
+		j := formatJSON{Format: f.Prefix, Environments: []string{}}
+		for _, e := range f.Environments {
+			j.Environments = append(j.Environments, string(e))
+		}
+		out.Body.Formats = append(out.Body.Formats, j)
+	}
+	for _, l := range a.s.levels() {
+		out.Body.Access = append(out.Body.Access, accessJSON{
+			Access: string(l.Access), Title: l.Title, Reaches: l.Reaches, BestFor: l.BestFor, ForUser: l.Access.ForUser(), Cautions: l.Caution,
+		})
+	}
+	for _, e := range a.s.c.Catalog.Entries() {
+		out.Body.Scopes = append(out.Body.Scopes, scopeJSON{Scope: e.Scope, Resource: e.Resource(), Description: e.Description})
+	}
+	for _, m := range members {
+		if m.Active {
+			out.Body.Members = append(out.Body.Members, memberJSON{ID: m.ID, Name: m.Name})
+		}
+	}
+	return out, nil
+}
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }
+
+func (a *api) usage(ctx context.Context, actor storage.Actor, in *usageInput) (*usageOutput, error) {
+	k, err := a.s.c.Manage.Get(ctx, actor, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &usageOutput{Body: a.s.askUsage(ctx, k, rangeNamed(in.Range), in.Of == "lineage").wire()}, nil
+}
+
+func (a *api) apps(ctx context.Context, actor storage.Actor, _ *struct{}) (*appsOutput, error) {
+	apps, err := a.s.c.Apps.ListApps(ctx, actor)
+	if err != nil {
+		return nil, err
+	}
+	out := &appsOutput{}
+	out.Body.Data = make([]appJSON, 0, len(apps))
+	for _, app := range apps {
+		out.Body.Data = append(out.Body.Data, appJSON{
+			ClientID: app.ClientID, Name: app.Name, Scopes: filled(app.Scopes), RedirectURIs: filled(app.RedirectURIs),
+			Creator: app.Creator, Created: app.Created, Revoked: known(app.Revoked),
+		})
+	}
+	return out, nil
+}
+
+func (a *api) revokeApp(ctx context.Context, actor storage.Actor, in *keyInput) (*revokeAppOutput, error) {
+	if err := a.s.c.Apps.RevokeApp(ctx, actor, in.ID); err != nil {
+		return nil, err
+	}
+	out := &revokeAppOutput{}
+	out.Body.ClientID = in.ID
+	return out, nil
+}
