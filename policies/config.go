@@ -53,6 +53,7 @@ type Config struct {
 const (
 	defaultRemember = 10_000
 	defaultDeadline = 250 * time.Millisecond
+	loadDeadline    = 30 * time.Second // for one object of rules, where nothing is known yet
 	defaultMaxBytes = 8 << 20
 	defaultMaxFiles = 1000
 )

@@ -172,7 +172,11 @@ func (s *shaper) partial(ctx context.Context, o *shaperObject, input ast.Value, 
 	}
 	cancel := topdown.NewCancel()
 	defer context.AfterFunc(ctx, cancel.Cancel)()
-	defer time.AfterFunc(cmp.Or(s.deadline, defaultDeadline), cancel.Cancel).Stop()
+	deadline := cmp.Or(s.deadline, defaultDeadline)
+	if input == nil {
+		deadline = max(deadline, loadDeadline) // nobody waits, and a busy machine must not refuse good policies
+	}
+	defer time.AfterFunc(deadline, cancel.Cancel).Stop()
 	q := topdown.NewQuery(o.query).
 		WithQueryCompiler(s.compiler.QueryCompiler()).
 		WithCompiler(s.compiler).
