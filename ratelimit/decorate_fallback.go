@@ -180,7 +180,8 @@ func (f *Fallback) Check(p Policy) error {
 	return nil
 }
 
-// part is an instance's own limit.
+// part is an instance's own limit. Who changes between policies of one name whose
+// parts are equal goes on with the same part.
 func (f *Fallback) part(p Policy) Policy {
 	return Policy{Name: p.Name, Limit: max(1, p.Limit/f.instances), Period: p.Period}
 }
@@ -277,8 +278,8 @@ func (f *Fallback) Take(ctx context.Context, charges []Charge, out []Decision) e
 func (f *Fallback) takeAlone(ctx context.Context, charges []Charge, out []Decision, cause error) error {
 	f.alone.Add(1)
 	for i := range charges {
-		if f.failsClosed(charges[i].Policy) {
-			return fmt.Errorf("ratelimit: %s: the shared engine fails: %w", charges[i].Policy.Name, cause)
+		if err := f.accept(&charges[i], cause); err != nil {
+			return err
 		}
 	}
 	s := f.parts(charges)
@@ -308,7 +309,16 @@ func (f *Fallback) sumTooHigh(err error, charges []Charge, out []Decision) error
 	return nil
 }
 
-func (f *Fallback) failsClosed(p Policy) bool { return slices.Contains(f.closed, p.Name) }
+// accept says whether a charge may be decided here.
+func (f *Fallback) accept(c *Charge, cause error) error {
+	switch {
+	case slices.Contains(f.closed, c.Policy.Name):
+		return fmt.Errorf("ratelimit: %s: the shared engine fails: %w", c.Policy.Name, cause)
+	case c.Cost > c.Policy.Limit: // a part is not more than the whole
+		return fmt.Errorf("%w: %s: %d of at most %d", ErrTooCostly, c.Policy.Name, c.Cost, c.Policy.Limit)
+	}
+	return nil
+}
 
 func (f *Fallback) parts(charges []Charge) *scratch {
 	s := f.scratch.Get().(*scratch)
@@ -382,8 +392,8 @@ func (f *Fallback) Peek(ctx context.Context, c Charge) (Decision, error) {
 		return d, err
 	}
 	f.alone.Add(1)
-	if f.failsClosed(c.Policy) {
-		return Decision{}, fmt.Errorf("ratelimit: %s: the shared engine fails: %w", c.Policy.Name, err)
+	if err := f.accept(&c, err); err != nil {
+		return Decision{}, err
 	}
 	d, err = f.local.Peek(ctx, f.partOf(c))
 	d.Limit = c.Policy.Limit
@@ -392,10 +402,8 @@ func (f *Fallback) Peek(ctx context.Context, c Charge) (Decision, error) {
 
 // Refund implements [Engine].
 func (f *Fallback) Refund(ctx context.Context, c Charge) error {
-	if c.Cost >= 0 {
-		if err := f.local.Refund(ctx, f.partOf(c)); err != nil {
-			return err
-		}
+	if err := f.local.Refund(ctx, f.partOf(c)); err != nil {
+		return err
 	}
 	if f.takenAlone(c.Taken) {
 		return nil

@@ -69,7 +69,7 @@ func newServer(c Config, kind string) (*server, error) {
 }
 
 func checkClient(client goredis.UniversalClient) error {
-	heeds := false
+	var heeds bool
 	switch c := client.(type) {
 	case nil:
 		return errors.New("ratelimit/redis: Config.Client is missing")

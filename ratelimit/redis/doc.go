@@ -13,7 +13,7 @@
 // Redis is down. What happens then and later is up to ratelimit.NewFallback:
 // behind it a Redis that is down, paused or empty costs no request more than a
 // time-out. Consider ratelimit.NewDenyCache and ratelimit.NewLease as well, which
-// ask Redis less often.
+// ask Redis less often. The example puts them in order.
 //
 // Redis 5 or newer, alone, with replicas, or as a cluster: each script has one key.
 // Time is the server's. A counter expires by itself once nothing is counted in

@@ -61,11 +61,11 @@ func (l *lines) Write(b []byte) (int, error) {
 }
 
 // stack is an engine in Redis with all of its decorators.
-func stack(t testing.TB, s *redistest.Server, timeOut time.Duration, make func(redis.Config) (*redis.Engine, error), c ratelimit.FallbackConfig) *ratelimit.Fallback {
+func stack(t testing.TB, s *redistest.Server, timeOut time.Duration, newEngine func(redis.Config) (*redis.Engine, error), c ratelimit.FallbackConfig) *ratelimit.Fallback {
 	t.Helper()
 	config := config(t, s)
 	config.Timeout = timeOut
-	cache, err := ratelimit.NewDenyCache(ratelimit.DenyCacheConfig{Engine: open(t, make, config)})
+	cache, err := ratelimit.NewDenyCache(ratelimit.DenyCacheConfig{Engine: open(t, newEngine, config)})
 	if err != nil {
 		t.Fatal(err)
 	}
