@@ -10,8 +10,9 @@ import (
 
 // MemoryConfig bounds an engine in memory. The zero value is ready to use.
 type MemoryConfig struct {
-	// Keys is how many counters are kept at once; zero means 262,144. It bounds the
-	// memory: see [NewFixedWindow], [NewSlidingLog] and [NewGCRA] for bytes.
+	// Keys is how many counters are kept at once; zero means 262,144, which are 40 MB
+	// of fixed windows, and 65,536 for a sliding log. It bounds the memory: see
+	// [NewFixedWindow], [NewSlidingLog] and [NewGCRA] for the bytes of each.
 	//
 	// A counter is kept while anything is counted in it, and never evicted
 	// before: evicting a spent counter grants a fresh quota, and whoever can make

@@ -153,14 +153,14 @@ type Engine interface {
 
 // Gate bounds how many requests run at once. It is safe for concurrent use.
 type Gate interface {
-	// Enter takes one of most places under key, without waiting. The error wraps
+	// Enter takes one of the places under key, without waiting. The error wraps
 	// [ErrBusy] if all are taken; any other means that the gate could not be asked.
 	// ctx bounds the call, not the stay. leave gives the place back. It never
 	// fails, waits briefly at most, and may be called again without effect, from
 	// any goroutine. A place that was taken from another process may end by itself
-	// when that process dies; each implementation says when. most below 1 is an
+	// when that process dies; each implementation says when. places below 1 are an
 	// error wrapping [ErrPolicy].
-	Enter(ctx context.Context, key string, most int) (leave func(), err error)
+	Enter(ctx context.Context, key string, places int) (leave func(), err error)
 }
 
 // What the methods of [Engine] and [Gate] return, wrapped or bare.
