@@ -144,7 +144,8 @@ func TestDifferential(t *testing.T) {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("-seed=%d -pairs=%d", seed, *differentialPairs)
-	const rowsInRound, principalsInSet = 500, 17 // 102,000 pairs a round
+	const rowsInRound = 500
+	principalsInSet := min(17, *differentialPairs/(rowsInRound*len(sets))+1) // at most 102,000 pairs a round
 	d := differential{t: t, seed: seed, dbs: servers(t)}
 	for _, s := range sets {
 		d.engines = append(d.engines, engine(t, policies.Config{Source: policies.Source{FS: files(s.files...)}, Resources: differentialResources(), Deadline: time.Minute}))
