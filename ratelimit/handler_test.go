@@ -367,9 +367,13 @@ func TestStreamsHoldNoReservation(t *testing.T) {
 		fmt.Fprint(w, "done")
 	}))
 	done := make(chan int, 8)
-	for range 8 {
+	for i := range 8 {
 		go func() { done <- ask(h, "acme-1").StatusCode }()
-		<-streaming
+		select {
+		case <-streaming:
+		case got := <-done:
+			t.Fatalf("stream %d: %d while the others run", i, got)
+		}
 	}
 	close(release)
 	for range 8 {
@@ -538,6 +542,29 @@ func TestRefundByAHandler(t *testing.T) {
 	}
 	if err := ratelimit.Refund(t.Context()); err != nil {
 		t.Errorf("outside of any limiter: %v", err)
+	}
+}
+
+// A handler gives back what its own request cost, once, and never what an address
+// was charged for.
+func TestRefundGivesBackOnceAndItsOwn(t *testing.T) {
+	refunding := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Refund") != "" {
+			_ = ratelimit.Refund(r.Context())
+			_ = ratelimit.Refund(r.Context())
+		}
+	})
+	refund := func(r *http.Request) { r.Header.Set("Refund", "twice") }
+	l := byPlan(func(c *ratelimit.Config) { c.Refundable = true })
+	h := strikeplate.Require(keys)(l.Handler(refunding))
+	ask(h, "acme-1")
+	ask(h, "acme-1", refund)
+	if _, remaining, _ := fields(t, ask(h, "acme-1").Header); remaining != 1 {
+		t.Errorf("after two requests and one that was refunded %d of 3 remain, want 1", remaining)
+	}
+	anonymous := byAddress(1).Handler(refunding)
+	if a, b := ask(anonymous, "", refund).StatusCode, ask(anonymous, "", refund).StatusCode; a != 200 || b != 429 {
+		t.Errorf("anonymous requests: %d and %d, want 200 and 429", a, b)
 	}
 }
 

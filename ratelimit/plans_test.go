@@ -47,7 +47,7 @@ func TestPlanLimitsCountPerOrganisationLiveAndTestApart(t *testing.T) {
 }
 
 func TestUnknownPlans(t *testing.T) {
-	free, burst := policy("free", 60, time.Minute), policy("burst", 1000, time.Second)
+	free, burst := policy("free", 60, time.Minute), policy("burst", 900, time.Second)
 	plans := []ratelimit.Plan{
 		{Name: "team", Policies: []ratelimit.Policy{policy("team", 1000, time.Minute)}},
 		{Name: "free", Policies: []ratelimit.Policy{burst, free}}, // its sustained policy is the tightest
@@ -56,7 +56,7 @@ func TestUnknownPlans(t *testing.T) {
 	for name, c := range map[string]struct {
 		fallback string
 		want     int64
-	}{"the strictest": {"", 1000}, "as configured": {"pro", 2}} {
+	}{"the strictest": {"", 900}, "as configured": {"pro", 2}} {
 		ps := must(ratelimit.NewPlans(ratelimit.PlansConfig{Plans: plans, Default: c.fallback}))
 		for _, plan := range []string{"", "enterprise"} {
 			charges := ps.Charges(nil, &strikeplate.Principal{Organisation: "acme", Plan: plan}, nil)
