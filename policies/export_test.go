@@ -44,3 +44,10 @@ func InputOf(t testing.TB, r scope.Request) ast.Value {
 	}
 	return v
 }
+
+// Reactivate swaps the active revision for itself.
+func Reactivate(e *Engine, times int) {
+	for range times {
+		_ = e.activate(context.Background(), e.active.Load(), nil)
+	}
+}
