@@ -80,8 +80,8 @@ type Usage interface {
 	ClaimUsage(ctx context.Context, c UsageClaim) (bool, error)
 }
 
-// ErrForgotten: the instance is not known, or not any more. It begins again
-// under a new name, with Sequence 1.
+// ErrForgotten says that the instance is not known, or not any more. It begins
+// again under a new name, with Sequence 1.
 var ErrForgotten = errors.New("storage: usage of an instance that is not known")
 
 // The bounds of what is stored of an organisation, and of one batch.

@@ -20,7 +20,7 @@ func (b UsageBatch) Check() error {
 	if err := errors.Join(checkUsageTexts(b.Instance), checkUsageTimes(true, b.Now, b.Until, b.Gap)); err != nil {
 		return err
 	}
-	return errors.Join(b.checkRows(), b.checkRest())
+	return errors.Join(b.checkRows(), b.checkFacts(), b.checkRefusals())
 }
 
 func (b UsageBatch) checkRows() error {
@@ -40,7 +40,7 @@ func (b UsageBatch) checkRows() error {
 	return nil
 }
 
-func (b UsageBatch) checkRest() error {
+func (b UsageBatch) checkFacts() error {
 	for _, s := range b.Seen {
 		err := errors.Join(s.check(), checkUsageTexts(s.Origin), checkUsageTimes(true, s.First, s.Succeeded, s.Presented, s.BrowserAt))
 		if err == nil && (s.Credential == "" || s.Browser < 0) {
@@ -59,6 +59,10 @@ func (b UsageBatch) checkRest() error {
 			return err
 		}
 	}
+	return nil
+}
+
+func (b UsageBatch) checkRefusals() error {
 	for _, r := range b.Refusals {
 		err := errors.Join(r.check(), checkUsageTexts(r.Code), checkUsageTimes(false, r.Hour, r.Last))
 		if err == nil && (r.Code == "" || r.Count < 0) {

@@ -28,7 +28,7 @@ func (u *Counter) upkeep(ctx context.Context) {
 		err = u.prune(ctx, now)
 	}
 	if err != nil && ctx.Err() == nil {
-		u.logger.Warn("usage: what is old can't be removed", "error", err)
+		u.logger.WarnContext(ctx, "usage: what is old can't be removed", "error", err)
 	}
 }
 

@@ -133,7 +133,7 @@ func (u *Counter) watch(ctx context.Context) {
 	for _, k := range due {
 		if err := u.look(ctx, k, now); err != nil {
 			if ctx.Err() == nil {
-				u.logger.Warn("usage: a key's use can't be compared with its past", "lineage", k.Lineage, "error", err)
+				u.logger.WarnContext(ctx, "usage: a key's use can't be compared with its past", "lineage", k.Lineage, "error", err)
 			}
 			return
 		}
@@ -242,7 +242,7 @@ func (u *Counter) raise(ctx context.Context, e Event) {
 	}
 	u.stats.alarmed(err != nil)
 	if err != nil {
-		u.logger.Error("usage: an alarm can't be delivered", "kind", e.Kind, "lineage", e.Lineage, "error", err)
+		u.logger.ErrorContext(ctx, "usage: an alarm can't be delivered", "kind", e.Kind, "lineage", e.Lineage, "error", err)
 	}
 }
 

@@ -72,16 +72,7 @@ func (p *pruning) key(of *usageOfKey) {
 			delete(of.series, at)
 		}
 	}
-	for at, patterns := range of.endpoints {
-		for pattern := range patterns {
-			if p.old(at) && p.take() {
-				delete(patterns, pattern)
-			}
-		}
-		if len(patterns) == 0 {
-			delete(of.endpoints, at)
-		}
-	}
+	p.endpoints(of)
 	for at, a := range of.addresses {
 		if a.Last.Before(p.cut.Addresses) && p.take() {
 			delete(of.addresses, at)
@@ -94,6 +85,19 @@ func (p *pruning) key(of *usageOfKey) {
 	}
 	if of.seen.Origin != "" && of.seen.BrowserAt.Before(p.cut.Addresses) && p.take() {
 		of.seen.Origin = ""
+	}
+}
+
+func (p *pruning) endpoints(of *usageOfKey) {
+	for at, patterns := range of.endpoints {
+		for pattern := range patterns {
+			if p.old(at) && p.take() {
+				delete(patterns, pattern)
+			}
+		}
+		if len(patterns) == 0 {
+			delete(of.endpoints, at)
+		}
 	}
 }
 

@@ -246,10 +246,10 @@ func (a *usageAdmission) admitCrowds(ctx context.Context, crowds map[string]*usa
 	return nil
 }
 
-func (a *usageAdmission) admitKeys(ctx context.Context, organisation string, new []usageNewcomer) error {
+func (a *usageAdmission) admitKeys(ctx context.Context, organisation string, newcomers []usageNewcomer) error {
 	// Others may have made some of them before this had the lock.
-	known := make(map[usageRef]storage.UsageKey, len(new))
-	for _, n := range new {
+	known := make(map[usageRef]storage.UsageKey, len(newcomers))
+	for _, n := range newcomers {
 		known[n.ref] = n.key
 	}
 	if err := a.findKeys(ctx, known); err != nil {
@@ -271,7 +271,7 @@ func (a *usageAdmission) admitKeys(ctx context.Context, organisation string, new
 		columns.environment = append(columns.environment, string(k.Environment))
 	}
 	folded := false
-	for _, n := range new {
+	for _, n := range newcomers {
 		switch {
 		case a.keys[n.ref] != 0:
 		case n.ref.total || n.ref.credential == storage.UsageOther:
@@ -294,11 +294,11 @@ func (a *usageAdmission) admitKeys(ctx context.Context, organisation string, new
 	return err
 }
 
-func (a *usageAdmission) admitNames(ctx context.Context, organisation string, new []storage.UsageName) error {
-	if len(new) == 0 {
+func (a *usageAdmission) admitNames(ctx context.Context, organisation string, newcomers []storage.UsageName) error {
+	if len(newcomers) == 0 {
 		return nil
 	}
-	if err := a.findNames(ctx, new); err != nil {
+	if err := a.findNames(ctx, newcomers); err != nil {
 		return err
 	}
 	var held int
@@ -306,7 +306,7 @@ func (a *usageAdmission) admitNames(ctx context.Context, organisation string, ne
 		return err
 	}
 	var organisations, names []string
-	for _, n := range new {
+	for _, n := range newcomers {
 		if a.names[n] != 0 {
 			continue
 		}

@@ -26,11 +26,11 @@ func (s *Store) AddUsage(ctx context.Context, b storage.UsageBatch) error {
 type usageTx struct {
 	usageStatements
 	ctx context.Context //nolint:containedctx // it lives for one call
-	*sql.Tx
+	tx  *sql.Tx
 }
 
 func (t usageTx) exec(stmt *sql.Stmt, args ...any) (int, error) {
-	done, err := t.StmtContext(t.ctx, stmt).ExecContext(t.ctx, args...)
+	done, err := t.tx.StmtContext(t.ctx, stmt).ExecContext(t.ctx, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -40,7 +40,7 @@ func (t usageTx) exec(stmt *sql.Stmt, args ...any) (int, error) {
 
 // scan reads one row, and reports whether there was one.
 func (t usageTx) scan(stmt *sql.Stmt, args []any, to ...any) (bool, error) {
-	err := t.StmtContext(t.ctx, stmt).QueryRowContext(t.ctx, args...).Scan(to...)
+	err := t.tx.StmtContext(t.ctx, stmt).QueryRowContext(t.ctx, args...).Scan(to...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

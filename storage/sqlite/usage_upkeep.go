@@ -97,7 +97,7 @@ func (p *usagePruning) instances(ctx context.Context, cut storage.UsageCutoffs) 
 // keys removes the keys that stmt finds, with all that is left of them.
 func (p *usagePruning) keys(ctx context.Context, stmt *sql.Stmt, args func(left int) []any) {
 	p.in(ctx, func(t usageTx, limit int) (int, error) {
-		rows, err := t.StmtContext(t.ctx, stmt).QueryContext(t.ctx, args(limit)...)
+		rows, err := t.tx.StmtContext(t.ctx, stmt).QueryContext(t.ctx, args(limit)...)
 		if err != nil {
 			return 0, err
 		}

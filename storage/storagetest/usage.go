@@ -270,7 +270,7 @@ func usageAdded(t testing.TB, s storage.Usage) {
 // a sum of them.
 func usageModel(t testing.TB, s storage.Usage) {
 	c := countedBy(t, s)
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same batches each time
+	r := rand.New(rand.NewPCG(1, 2)) // the same batches each time
 	type place struct {
 		Credential, Pattern string
 		Step                storage.UsageStep

@@ -179,8 +179,8 @@ func usagePrune(t testing.TB, s storage.Usage) {
 		t.Errorf("removed %d rows of minutes, want 12", n)
 	}
 	c.want("after minutes were cut", left{2, 4, 4, 8, 4, 1}, count())
-	for n, rest := 1, 2*2*3+2; rest > 0; rest -= n {
-		if n = prune(storage.UsageCutoffs{Now: noon, Hours: noon.Add(-24 * time.Hour)}, 5); n != min(5, rest) {
+	for rest := 2*2*3 + 2; rest > 0; rest -= 5 {
+		if n := prune(storage.UsageCutoffs{Now: noon, Hours: noon.Add(-24 * time.Hour)}, 5); n != min(5, rest) {
 			t.Fatalf("removed %d rows of hours at once, want %d", n, min(5, rest))
 		}
 	}

@@ -1,0 +1,149 @@
+package prometheus_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	prom "github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/keyauth/usage"
+	"github.com/strikeplate/strikeplate/keyauth/usage/prometheus"
+	"github.com/strikeplate/strikeplate/storage/memory"
+)
+
+// who is an authenticator: the header says who it is.
+type who struct{}
+
+func (who) Authenticate(r *http.Request) (*strikeplate.Principal, error) {
+	id := r.Header.Get("X-Key")
+	switch id {
+	case "":
+		return nil, &strikeplate.Error{Status: 401, Code: strikeplate.CodeInvalid}
+	case "revoked":
+		return nil, &strikeplate.Error{Status: 401, Code: strikeplate.CodeRevoked, Credential: id}
+	case "left":
+		return nil, &strikeplate.Error{Status: 503, Code: strikeplate.CodeUnavailable, Credential: id, Err: context.Canceled}
+	}
+	return &strikeplate.Principal{Organisation: "acme", Credential: id, Lineage: id}, nil
+}
+
+func serve(done ...func(*strikeplate.Exchange)) func(key, path string) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/things/{id}", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /v1/missing", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) })
+	handler := strikeplate.Edge{Done: done}.Handler(strikeplate.Require(who{})(mux))
+	return func(key, path string) {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		if key != "" {
+			r.Header.Set("X-Key", key)
+		}
+		handler.ServeHTTP(httptest.NewRecorder(), r)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	registry := prom.NewPedanticRegistry()
+	counter, err := usage.New(usage.Config{Store: memory.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics, err := prometheus.New(prometheus.Config{Registerer: registry, Keys: 2, Counter: counter})
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := serve(counter.Observe, metrics.Observe)
+	get("k1", "/v1/things/1")
+	get("k1", "/v1/things/2")
+	get("k2", "/v1/missing")
+	get("k3", "/v1/things/3") // beyond the bound
+	get("k1", "/no/such/route")
+	get("", "/v1/things/4")
+	get("revoked", "/v1/things/5")
+	get("left", "/v1/things/6")
+	if err := counter.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	const expected = `
+# HELP strikeplate_refusals_total Refused requests by code, and whether the credential was proven.
+# TYPE strikeplate_refusals_total counter
+strikeplate_refusals_total{code="invalid_api_key",proven="false"} 1
+strikeplate_refusals_total{code="revoked_api_key",proven="true"} 1
+# HELP strikeplate_requests_total Requests by route, class of status, and credential where that is told.
+# TYPE strikeplate_requests_total counter
+strikeplate_requests_total{class="2xx",credential="(other)",route="GET /v1/things/{id}"} 1
+strikeplate_requests_total{class="2xx",credential="k1",route="GET /v1/things/{id}"} 2
+strikeplate_requests_total{class="4xx",credential="",route="(unmatched)"} 1
+strikeplate_requests_total{class="4xx",credential="(other)",route="(unmatched)"} 1
+strikeplate_requests_total{class="4xx",credential="k1",route="(unmatched)"} 1
+strikeplate_requests_total{class="4xx",credential="k2",route="GET /v1/missing"} 1
+strikeplate_requests_total{class="abandoned",credential="",route="(unmatched)"} 1
+# HELP strikeplate_usage_pending_requests Requests that were counted and wait to be stored.
+# TYPE strikeplate_usage_pending_requests gauge
+strikeplate_usage_pending_requests 0
+# HELP strikeplate_usage_stored_total Requests that were counted and stored.
+# TYPE strikeplate_usage_stored_total counter
+strikeplate_usage_stored_total 6
+`
+	err = testutil.GatherAndCompare(registry, strings.NewReader(expected), "strikeplate_requests_total", "strikeplate_refusals_total",
+		"strikeplate_usage_stored_total", "strikeplate_usage_pending_requests")
+	if err != nil {
+		t.Error(err)
+	}
+	if n, err := testutil.GatherAndCount(registry, "strikeplate_request_duration_seconds"); err != nil || n != 3 {
+		t.Errorf("%d histograms, %v, want one for each route", n, err)
+	}
+}
+
+// TestLabelsAreBounded: keys have no label unless asked for, and routes a bound.
+func TestLabelsAreBounded(t *testing.T) {
+	registry := prom.NewPedanticRegistry()
+	metrics, err := prometheus.New(prometheus.Config{Registerer: registry, Routes: 5, Namespace: "api"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := serve(func(x *strikeplate.Exchange) { x.SetPattern("GET " + x.ID()); metrics.Observe(x) })
+	for i := range 100 {
+		get(fmt.Sprint("k", i), "/v1/things/1")
+	}
+	if n, err := testutil.GatherAndCount(registry, "api_requests_total"); err != nil || n != 6 {
+		t.Errorf("%d series, %v, want 5 routes and the others", n, err)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	registry := prom.NewRegistry()
+	for _, c := range []prometheus.Config{{}, {Registerer: registry, Keys: -1}, {Registerer: registry, Routes: -1}} {
+		if _, err := prometheus.New(c); err == nil {
+			t.Errorf("accepted %+v", c)
+		}
+	}
+	if _, err := prometheus.New(prometheus.Config{Registerer: registry}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := prometheus.New(prometheus.Config{Registerer: registry}); err == nil {
+		t.Error("registered twice")
+	}
+}
+
+func Example() {
+	registry := prom.NewRegistry()
+	metrics, err := prometheus.New(prometheus.Config{Registerer: registry})
+	if err != nil {
+		panic(err)
+	}
+	get := serve(metrics.Observe) // an Edge with metrics.Observe in Done
+	get("k1", "/v1/things/1")
+	families, _ := registry.Gather()
+	for _, f := range families {
+		fmt.Println(f.GetName(), len(f.GetMetric()))
+	}
+	// Output:
+	// strikeplate_request_duration_seconds 1
+	// strikeplate_requests_total 1
+}
