@@ -19,7 +19,9 @@ import (
 	"github.com/strikeplate/strikeplate/examples/internal/demo"
 	"github.com/strikeplate/strikeplate/examples/internal/meetings"
 	"github.com/strikeplate/strikeplate/keyauth"
+	"github.com/strikeplate/strikeplate/keyauth/console"
 	"github.com/strikeplate/strikeplate/keyauth/manage"
+	"github.com/strikeplate/strikeplate/keyauth/usage"
 	"github.com/strikeplate/strikeplate/policies"
 	"github.com/strikeplate/strikeplate/ratelimit"
 	"github.com/strikeplate/strikeplate/scope"
@@ -69,7 +71,14 @@ func run(ctx context.Context, site *demo.Site) error {
 	}
 	defer keys.Close(context.Background())
 
-	// 4. Who manages keys: administrators, which the policies decide, too. An
+	// 4. What keys are used for: counted on the way out of each request.
+	counter, err := usage.New(usage.Config{Store: site.Store, Every: time.Second, Now: site.Clock.Now})
+	if err != nil {
+		return err
+	}
+	defer counter.Close(context.Background())
+
+	// 5. Who manages keys: administrators, which the policies decide, too. An
 	// organisation has ten at most. Secrets are kept, encrypted, to be copied later.
 	seal, err := site.Seal()
 	if err != nil {
@@ -77,35 +86,48 @@ func run(ctx context.Context, site *demo.Site) error {
 	}
 	manager, err := manage.New(manage.Config{
 		Scheme: scheme, Keys: site.Store, Directory: site.Store, MaxKeys: 10,
-		Reveal: manage.Reveal{Seal: seal}, Authorize: engine.Manage, Now: site.Clock.Now,
+		Reveal: manage.Reveal{Seal: seal}, Authorize: engine.Manage,
+		LastUsed: counter.LastUsed, Now: site.Clock.Now,
+	})
+	if err != nil {
+		return err
+	}
+	page, err := console.New(console.Config{
+		Manage: manager, Scheme: scheme, Usage: site.Store, Members: site, Replays: site.Store,
+		SignedIn: site.SignedIn, FreshSignIn: site.FreshSignIn, Now: site.Clock.Now,
+		Product: console.Product{Name: "Avoma", Base: "/settings/developer", Home: "/", Data: "meetings",
+			EnvironmentVariable: "AVOMA_API_KEY", TryURL: site.Base + "/v1/whoami", SignInURL: "/sign-in"},
 	})
 	if err != nil {
 		return err
 	}
 
-	// 5. Data and keys to try, once for each database.
+	// 6. Data and keys to try, once for each database.
 	err = site.Seed(ctx, func(ctx context.Context) (demo.Minted, error) { return mint(ctx, site, scheme, manager) })
 	if err != nil {
 		return err
 	}
 
-	// 6. How much a caller may do.
+	// 7. How much a caller may do.
 	byAddress, byOrganisation, err := limits(site)
 	if err != nil {
 		return err
 	}
 
-	// 7. The routes, each with what it requires, and the demo's own pages.
+	// 8. The routes, each with what it requires; the Developer page, whose visitors
+	// are signed in; and the demo's own pages.
 	routes := scope.NewRoutes(engine, nil, nil)
 	declare(routes, &api{meetings: site.Meetings, policies: engine})
+	routes.Public("/settings/developer", page)
+	routes.Public("/settings/developer/", page)
 	site.Pages(routes, openAPI, keys.Ready, func(context.Context) error { return engine.Ready() })
 
-	// 8. The way of a request, from outside to inside.
-	edge := strikeplate.Edge{Dialect: dialect, TrustedProxies: site.TrustedProxies}
+	// 9. The way of a request, from outside to inside.
+	edge := strikeplate.Edge{Dialect: dialect, TrustedProxies: site.TrustedProxies, Done: []func(*strikeplate.Exchange){counter.Observe}}
 	authenticated := func(next http.Handler) http.Handler {
 		return strikeplate.Require(keys)(byOrganisation.Handler(next))
 	}
-	return site.Serve(ctx, edge.Handler(byAddress.Handler(routes.Behind(authenticated))))
+	return site.Serve(ctx, edge.Handler(byAddress.Handler(counter.Browsers(routes.Behind(authenticated)))))
 }
 
 // limits are 6,000 requests a minute for an organisation and, for whoever has no

@@ -97,4 +97,3 @@ func idOf(ctx context.Context, site *demo.Site, public string) (string, error) {
 	k, err := site.Store.KeyByLookup(ctx, public)
 	return k.ID, err
 }
-

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
+	"errors"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/strikeplate/strikeplate"
 	"github.com/strikeplate/strikeplate/examples/internal/meetings"
+	"github.com/strikeplate/strikeplate/keyauth/console"
 	"github.com/strikeplate/strikeplate/scope"
 	"github.com/strikeplate/strikeplate/storage"
 )
@@ -165,7 +167,7 @@ func (s *Site) become(r *http.Request, name string) (storage.Actor, error) {
 			continue
 		}
 		a, err := s.actor(r.Context(), u.ID)
-		if err == ErrSignedOut { //nolint:errorlint // the bare one
+		if errors.Is(err, console.ErrSignedOut) {
 			err = &strikeplate.Error{Status: http.StatusForbidden, Code: "user_deactivated", Message: u.FullName + " is deactivated and can't sign in."}
 		}
 		return a, err
@@ -174,7 +176,8 @@ func (s *Site) become(r *http.Request, name string) (storage.Actor, error) {
 }
 
 func sentence(err error) string {
-	if e, ok := err.(*strikeplate.Error); ok { //nolint:errorlint // made above
+	var e *strikeplate.Error
+	if errors.As(err, &e) {
 		return e.Message
 	}
 	return "That didn't work. Try again."

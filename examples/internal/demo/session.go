@@ -8,15 +8,15 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/examples/internal/meetings"
+	"github.com/strikeplate/strikeplate/keyauth/console"
 	"github.com/strikeplate/strikeplate/storage"
 )
-
-// ErrSignedOut is what SignedIn returns where nobody is signed in.
-var ErrSignedOut = errors.New("nobody is signed in")
 
 // session is what the cookie says, under a MAC. A real service keeps sessions
 // where it can end them.
@@ -54,29 +54,33 @@ func (s *Site) mac(content []byte) []byte {
 func (s *Site) session(r *http.Request) (session, error) {
 	cookie, err := r.Cookie(s.cookieName())
 	if err != nil {
-		return session{}, ErrSignedOut
+		return session{}, console.ErrSignedOut
 	}
 	left, right, _ := strings.Cut(cookie.Value, ".")
 	content, err := base64.RawURLEncoding.DecodeString(left)
 	mac, bad := base64.RawURLEncoding.DecodeString(right)
 	var found session
 	if err != nil || bad != nil || !hmac.Equal(mac, s.mac(content)) || json.Unmarshal(content, &found) != nil {
-		return session{}, ErrSignedOut
+		return session{}, console.ErrSignedOut
 	}
 	if s.Clock.Now().Sub(found.At) > sessionLength {
-		return session{}, ErrSignedOut
+		return session{}, console.ErrSignedOut
 	}
 	return found, nil
 }
 
-// SignedIn says who sent a request. The directory is asked each time, so a user
-// who is deactivated is out at once.
+// SignedIn says who sent a request, for the console. The directory is asked each
+// time, so a user who is deactivated is out at once.
 func (s *Site) SignedIn(r *http.Request) (storage.Actor, error) {
 	found, err := s.session(r)
-	if err != nil {
-		return storage.Actor{}, err
+	var a storage.Actor
+	if err == nil {
+		a, err = s.actor(r.Context(), found.User)
 	}
-	return s.actor(r.Context(), found.User)
+	if errors.Is(err, console.ErrSignedOut) {
+		err = &console.Elsewhere{URL: "/sign-in?next=" + url.QueryEscape(r.URL.RequestURI())}
+	}
+	return a, err
 }
 
 // FreshSignIn says when who sent a request last signed in.
@@ -88,7 +92,7 @@ func (s *Site) FreshSignIn(r *http.Request) (time.Time, error) {
 func (s *Site) actor(ctx context.Context, id string) (storage.Actor, error) {
 	u, err := s.userByID(ctx, id)
 	if errors.Is(err, storage.ErrNotFound) || err == nil && !u.Active {
-		return storage.Actor{}, ErrSignedOut
+		return storage.Actor{}, console.ErrSignedOut
 	}
 	if err != nil {
 		return storage.Actor{}, err
@@ -98,4 +102,17 @@ func (s *Site) actor(ctx context.Context, id string) (storage.Actor, error) {
 		a.Client = x.Client()
 	}
 	return a, nil
+}
+
+// Members are an organisation's people, for the console.
+func (s *Site) Members(ctx context.Context, organisation string, limit int) ([]storage.User, error) {
+	var members []storage.User
+	for _, u := range meetings.MembersOf(organisation) {
+		now, err := s.Store.User(ctx, organisation, u.ID)
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, now)
+	}
+	return members[:min(limit, len(members))], nil
 }

@@ -17,6 +17,8 @@ type Store interface {
 	storage.EditableDirectory
 	storage.Feed
 	storage.Operator
+	storage.Usage
+	storage.Replays
 	Ready(ctx context.Context) error
 	Close(ctx context.Context) error
 }
@@ -26,8 +28,19 @@ func openStore(ctx context.Context, db string) (Store, error) {
 	case db == "":
 		return memory.New(), nil
 	case meetings.IsPostgreSQL(db):
-		return postgres.Open(ctx, postgres.Config{URL: db})
+		store, err := postgres.Open(ctx, postgres.Config{URL: db})
+		if err != nil { // instances that make the tables at the same moment may meet; the next look finds them made
+			store, err = postgres.Open(ctx, postgres.Config{URL: db})
+		}
+		if err != nil {
+			return nil, err // and not a nil *Store that isn't nil
+		}
+		return store, nil
 	default:
-		return sqlite.Open(ctx, sqlite.Config{Path: db})
+		store, err := sqlite.Open(ctx, sqlite.Config{Path: db})
+		if err != nil {
+			return nil, err
+		}
+		return store, nil
 	}
 }

@@ -12,7 +12,7 @@ func (r Recording) WAV() []byte {
 	samples := rate * r.Milliseconds / 1000
 	b := make([]byte, 0, 44+width*samples)
 	text := func(s string) { b = append(b, s...) }
-	long := func(n int) { b = binary.LittleEndian.AppendUint32(b, uint32(n)) } 
+	long := func(n int) { b = binary.LittleEndian.AppendUint32(b, uint32(n)) }
 	short := func(n int) { b = binary.LittleEndian.AppendUint16(b, uint16(n)) }
 
 	text("RIFF")
