@@ -28,7 +28,7 @@ func differentialResources() []policies.Resource {
 				"level": {Type: policies.Integer}, "size": {Type: policies.Integer, NotNull: true},
 			},
 			Relations: map[string]policies.Relation{
-				"participants": {From: "participants AS p", On: "p.meeting = {table}.id", Value: "p.person"},
+				"participants": {From: "participants AS p", On: "p.meeting = {table}.id", Value: "p.person", Nondeterministic: true},
 				"watchers":     {From: "watchers", On: "watchers.meeting = {table}.id", Value: "watchers.person"},
 			},
 		},
@@ -43,7 +43,7 @@ var differentialSchemas = map[string][]string{
 		`CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level1', deterministic = false)`,
 		`CREATE TABLE meetings (id int PRIMARY KEY, organisation text NOT NULL, environment text, owner_id text COLLATE loose, creator_id varchar(500) COLLATE "en-x-icu",
 			title text COLLATE "en-x-icu" NOT NULL, kind text NOT NULL, private boolean, archived boolean NOT NULL, level bigint, size bigint NOT NULL)`,
-		`CREATE TABLE participants (meeting int NOT NULL, person text)`,
+		`CREATE TABLE participants (meeting int NOT NULL, person text COLLATE loose)`,
 		`CREATE TABLE watchers (meeting int NOT NULL, person text COLLATE "en-x-icu")`,
 	},
 	policies.SQLite: {

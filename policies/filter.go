@@ -176,7 +176,7 @@ func (r *Resource) table(alias string, p predicate.Predicate) (predicate.Table, 
 		if mentions(relation.From, alias) || mentions(relation.On, alias) || mentions(relation.Value, alias) {
 			return t, fmt.Errorf("policies: %s: the alias %q is also a name within relation %s, which would compare its rows with themselves; take another", r.Name, alias, name)
 		}
-		t.Relations[name] = predicate.Source{From: within(relation.From, alias), On: within(relation.On, alias), Value: relation.Value}
+		t.Relations[name] = predicate.Source{From: within(relation.From, alias), On: within(relation.On, alias), Value: relation.Value, Nondeterministic: relation.Nondeterministic}
 	}
 	return t, nil
 }

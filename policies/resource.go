@@ -13,6 +13,12 @@ import (
 // Resource is a kind of rows that policies decide about, such as meetings. Its
 // rules are the package policies.<Name>, and the bundled ones if there are any.
 //
+// The table wants an index that begins with the columns of the walls and goes on in
+// the order of the list, such as (organisation, environment, start DESC, id DESC),
+// so that a page is read from it and nothing is sorted; where users list their own
+// rows, one with the owner after the walls as well. A relation wants an index
+// each way: (meeting_id, user_id) and (user_id, meeting_id).
+//
 // Each resource has the text columns organisation and environment ("live" or
 // "test"): the bundled walls keep organisations and environments apart by them.
 //
@@ -68,8 +74,9 @@ type Column struct {
 // Type is the type of a [Column].
 type Type = predicate.Type
 
-// The types of columns. Text is a text or varchar column whose character set is
-// UTF-8. Another type that Rego sees as text, such as uuid, is an
+// The types of columns. Text is a text or varchar column, in a database whose
+// encoding is UTF-8 (in SQLite the default, in MySQL the connection's utf8mb4).
+// Another type that Rego sees as text, such as uuid, is an
 // expression: SQL: "{table}.id::text".
 const (
 	Text    = predicate.Text
@@ -85,7 +92,11 @@ const (
 // {table} stands for the resource's table in From and On. They become part of queries as
 // they stand. A list within a column can be had too: in PostgreSQL From:
 // "unnest({table}.people) AS person(id)", Value: "person.id".
-type Relation struct{ From, On, Value string }
+type Relation struct {
+	From, On, Value string
+	// Nondeterministic is as in [Column], about Value.
+	Nondeterministic bool
+}
 
 // Row is a row of a [Resource] by the names that its rules use: nil for NULL, a
 // string, a bool or one of Go's integers for a column, and []string for a

@@ -99,6 +99,7 @@ func TestDialects(t *testing.T) {
 func TestThreat13NondeterministicCollation(t *testing.T) {
 	table := tableOf("m")
 	table.Columns["owner"] = predicate.Expression{SQL: "m.owner", Nondeterministic: true}
+	table.Relations[relation] = predicate.Source{From: "p", Value: "p.u", Nondeterministic: true}
 	for want, p := range map[string]predicate.Predicate{
 		`((m.owner = $1::text AND m.owner COLLATE "C" = $1::text))`:                           is(owner, subject),
 		`((m.owner IS NULL OR m.owner COLLATE "C" <> $1::text))`:                              isNot(owner, subject),
@@ -106,6 +107,7 @@ func TestThreat13NondeterministicCollation(t *testing.T) {
 		`((m.owner IS NULL OR m.owner COLLATE "C" NOT IN ($1::text, $2::text)))`:              predicate.Not(predicate.In(owner, subject, tenant)),
 		`((m.owner COLLATE "C" = m.creator OR (m.owner IS NULL AND m.creator IS NULL)))`:      is(owner, creator),
 		`(m.org = $1::text)`: is(org, subject),
+		`(EXISTS (SELECT 1 FROM p WHERE (p.u = $1::text AND p.u COLLATE "C" = $1::text)))`: predicate.Has(relation, subject),
 	} {
 		got, err := predicate.Render(p, predicate.PostgreSQL, 0, table)
 		if err != nil || got.Text != want {

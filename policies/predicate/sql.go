@@ -37,8 +37,11 @@ type Expression struct {
 }
 
 // Source is where a relation's members are: EXISTS (SELECT 1 FROM From WHERE On
-// AND Value = …). On may be empty.
-type Source struct{ From, On, Value string }
+// AND Value = …). On may be empty. Nondeterministic is about Value, as in [Expression].
+type Source struct {
+	From, On, Value  string
+	Nondeterministic bool
+}
 
 // Query is a predicate as SQL: Text is in parentheses, and Args are what its
 // placeholders stand for, in order, each an [Argument] or a [Literal]. The zero
@@ -179,7 +182,7 @@ func (w *writer) holding(h Holding) {
 	if source.On != "" {
 		w.write(source.On, " AND ")
 	}
-	member := side{text: source.Value, typ: Text}
+	member := side{text: source.Value, typ: Text, loose: source.Nondeterministic}
 	var plain, rest []Operand
 	for _, v := range h.Values {
 		if isColumn(v) {
