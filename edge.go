@@ -32,6 +32,10 @@ type Edge struct {
 	// Done are called when the response is complete, in order, on the request's
 	// goroutine, also if the handler panicked.
 	Done []func(*Exchange)
+	// Refusing are called before a refusal is written whose credential was proven
+	// ([Error.Principal]), with the response's header: a limit by plan, which such
+	// a request never reaches, sets its fields here.
+	Refusing []func(h http.Header, r *http.Request, p *Principal)
 	// Logger receives refusals that are the service's own fault, at most one a
 	// second, and a warning if a proxy seems to stand in front unnamed; nil means
 	// [slog.Default], as it is when there is something to log.

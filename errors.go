@@ -48,6 +48,10 @@ type Error struct {
 	// Credential is the record's id, where the credential was recognised; for
 	// logs and usage.
 	Credential string
+	// Principal is whom the credential was proven to act for, where the request is
+	// refused all the same (402, or 403 for an address), so that limits and usage
+	// count it as that Principal's. Dialects don't see it, and no handler does.
+	Principal *Principal
 	// Rule names the policy rule that decided, if one did.
 	Rule string
 	// RetryAfter goes into the header field of that name, rounded up to seconds;

@@ -47,8 +47,13 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		h.Set("Retry-After", retryAfter(e.RetryAfter))
 	}
+	if e.Principal != nil {
+		for _, f := range x.edge.Refusing {
+			f(h, r, e.Principal)
+		}
+	}
 	told := *e // e may be shared, and its cause is nobody's business
-	told.Err = nil
+	told.Err, told.Principal = nil, nil
 	body := dialect(h, &told, x.ID())
 	w.WriteHeader(e.Status)
 	_, _ = w.Write(body) // a client that left needs no answer

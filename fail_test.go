@@ -385,3 +385,39 @@ func TestChallengeCannotSplitTheResponse(t *testing.T) {
 		t.Errorf("split: %v", resp.Header)
 	}
 }
+
+// A refusal of a good key tells those who count whose it was, and nobody else.
+func TestRefusingOfAProvenCredential(t *testing.T) {
+	p := &strikeplate.Principal{Organisation: "org_1"}
+	var told *strikeplate.Principal
+	dialect := func(h http.Header, e *strikeplate.Error, id string) []byte {
+		told = e.Principal
+		return strikeplate.ProblemJSON(h, e, id)
+	}
+	var seen []*strikeplate.Principal
+	edge := strikeplate.Edge{Dialect: dialect, Refusing: []func(http.Header, *http.Request, *strikeplate.Principal){
+		func(h http.Header, _ *http.Request, p *strikeplate.Principal) {
+			seen = append(seen, p)
+			h.Set("X-Ratelimit-Limit", "60")
+		},
+	}}
+	for _, c := range []struct {
+		name  string
+		err   error
+		limit string
+		want  []*strikeplate.Principal
+	}{
+		{"proven", &strikeplate.Error{Status: 402, Code: strikeplate.CodeLapsed, Principal: p}, "60", []*strikeplate.Principal{p}},
+		{"unproven", &strikeplate.Error{Status: 401, Code: strikeplate.CodeInvalid}, "", nil},
+	} {
+		seen, told = nil, nil
+		w := httptest.NewRecorder()
+		edge.Handler(failing(c.err)).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		if d := cmp.Diff(c.want, seen); d != "" || w.Header().Get("X-RateLimit-Limit") != c.limit {
+			t.Errorf("%s: X-RateLimit-Limit %q; called with (-want +got):\n%s", c.name, w.Header().Get("X-RateLimit-Limit"), d)
+		}
+		if told != nil {
+			t.Errorf("%s: the dialect was told whose credential it is", c.name)
+		}
+	}
+}

@@ -105,14 +105,19 @@ func inactive(keyID string) *strikeplate.Error {
 		"The user this API key was issued to is deactivated. An administrator can reactivate the user or revoke the key.", keyID)
 }
 
-func lapsed(keyID string) *strikeplate.Error {
-	return stateRefusal(http.StatusPaymentRequired, strikeplate.CodeLapsed,
-		"An active subscription is required. Renew it, and this key works again.", keyID)
+// lapsed and wrongAddress refuse a key that is good, so they say whose it is.
+func lapsed(p *strikeplate.Principal) *strikeplate.Error {
+	e := stateRefusal(http.StatusPaymentRequired, strikeplate.CodeLapsed,
+		"An active subscription is required. Renew it, and this key works again.", p.Credential)
+	e.Principal = p
+	return e
 }
 
-func wrongAddress(keyID string) *strikeplate.Error {
-	return stateRefusal(http.StatusForbidden, strikeplate.CodeAddress,
-		"This API key may not be used from your address. An administrator can change its allowlist.", keyID)
+func wrongAddress(p *strikeplate.Principal) *strikeplate.Error {
+	e := stateRefusal(http.StatusForbidden, strikeplate.CodeAddress,
+		"This API key may not be used from your address. An administrator can change its allowlist.", p.Credential)
+	e.Principal = p
+	return e
 }
 
 // unavailable is a check that could not be made; it says nothing against the key.

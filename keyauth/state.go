@@ -40,9 +40,9 @@ func (s *state) verdict(now time.Time, from caller) (*strikeplate.Principal, err
 	case s.inactive:
 		return nil, inactive(p.Credential)
 	case len(s.allow) > 0 && !s.allows(from.client()):
-		return nil, wrongAddress(p.Credential)
+		return nil, wrongAddress(p)
 	case s.lapsed:
-		return nil, lapsed(p.Credential)
+		return nil, lapsed(p)
 	}
 	return p, nil
 }

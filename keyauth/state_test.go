@@ -72,6 +72,7 @@ func TestStates(t *testing.T) {
 				p, err := s.auth.Verify(t.Context(), text, client)
 				if test.code != "" {
 					wantCode(t, err, test.status, test.code)
+					wantWhose(t, err, test.status != 401)
 				} else if err != nil || p == nil {
 					t.Fatalf("refused: %v", err)
 				}
@@ -80,7 +81,18 @@ func TestStates(t *testing.T) {
 			wrong, _ := s.mintAs(t, s.scheme, "mvo_", strikeplate.Live)
 			_, err := s.auth.Verify(t.Context(), forge(t, s, text, wrong), client)
 			wantCode(t, err, 401, "invalid_api_key")
+			wantWhose(t, err, false)
 		})
+	}
+}
+
+// wantWhose: a refusal tells limits and usage whose a good key is, and says
+// nothing of one that is bad.
+func wantWhose(t *testing.T, err error, told bool) {
+	t.Helper()
+	var e *strikeplate.Error
+	if !errors.As(err, &e) || (e.Principal != nil) != told || told && e.Principal.Credential != e.Credential {
+		t.Errorf("%v tells the principal %+v, want one: %v", err, e.Principal, told)
 	}
 }
 

@@ -16,11 +16,14 @@
 //	...
 //	byPlan, err := ratelimit.New(ratelimit.Config{Plans: plans})
 //	...
+//	edge := strikeplate.Edge{Refusing: []func(http.Header, *http.Request, *strikeplate.Principal){byPlan.Refusing}}
 //	edge.Handler(byAddress.Handler(strikeplate.Require(keys)(byPlan.Handler(mux))))
 //
 // The outer one refuses floods before anything is looked up, and charges only
 // requests that end without a Principal. The inner one counts by plan: per
-// organisation over all of its keys and tokens, live and test apart.
+// organisation over all of its keys and tokens, live and test apart. A good key that is
+// refused before it gets there, for want of a subscription, is counted by
+// [Limiter.Refusing].
 //
 // # Which engine
 //

@@ -61,12 +61,29 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.next.ServeHTTP(w, r)
 	default:
 		defer func() {
-			if held.pending && x.Principal() != nil {
+			if held.pending && proven(x) {
 				_ = held.refund() // it stays charged: a little less for this address
 			}
 		}()
 		h.next.ServeHTTP(w, r.WithContext(held))
 	}
+}
+
+// proven says that it turned out who asks, even if the request was refused.
+func proven(x *strikeplate.Exchange) bool {
+	if x.Principal() != nil {
+		return true
+	}
+	e := x.Refusal()
+	return e != nil && e.Principal != nil
+}
+
+// Refusing charges a request that is refused before it reaches the Limiter although
+// its credential is good, because the subscription lapsed, for example, and sets the
+// header fields. It belongs into [strikeplate.Edge].Refusing. The request is
+// refused anyway, so a limit that is spent changes only what the fields say.
+func (l *Limiter) Refusing(h http.Header, r *http.Request, p *strikeplate.Principal) {
+	_, _ = l.admit(h, r, p) // an engine that fails has nothing to tell either
 }
 
 // admit takes what the request costs, and sets the header fields. It returns a

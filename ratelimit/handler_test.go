@@ -733,3 +733,34 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("%v allocations, at most 6 are allowed", n)
 	}
 }
+
+// refusingKeys knows whose each key is and refuses all the same.
+type refusingKeys struct{}
+
+func (refusingKeys) Authenticate(r *http.Request) (*strikeplate.Principal, error) {
+	p, err := keys.Authenticate(r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, &strikeplate.Error{Status: 402, Code: strikeplate.CodeLapsed, Message: "Renew.", Credential: p.Credential, Principal: p}
+}
+
+// 001-60: a refusal after proof tells the plan's limit, and is the plan's to count.
+func TestRefusalsAfterProofTellThePlan(t *testing.T) {
+	outside, inside := byAddress(2), byPlan()
+	edge := strikeplate.Edge{Refusing: []func(http.Header, *http.Request, *strikeplate.Principal){inside.Refusing}}
+	lapsed := edge.Handler(outside.Handler(strikeplate.Require(refusingKeys{})(inside.Handler(hello))))
+	for want := range 5 { // more than the address may, and than the plan
+		res := ask(lapsed, "acme-1")
+		limit, remaining, _ := fields(t, res.Header)
+		if res.StatusCode != 402 || limit != 3 || remaining != int64(max(0, 2-want)) {
+			t.Errorf("request %d: %d with %d of %d left", want, res.StatusCode, remaining, limit)
+		}
+	}
+	if res := ask(lapsed, "acme-2"); res.Header.Get("X-RateLimit-Remaining") != "0" {
+		t.Error("the organisation's other key has a quota of its own")
+	}
+	if limit, remaining, _ := fields(t, ask(lapsed, "").Header); limit != 2 || remaining != 1 {
+		t.Errorf("a request without a key finds %d of %d left: good keys were charged to the address", remaining, limit)
+	}
+}

@@ -147,7 +147,8 @@ func api(keys *keyauth.Authenticator, l limits, base string) http.Handler {
 	// From the outside in: a flood is refused first, then a bad key, then a
 	// spent quota, then a missing scope.
 	authenticated := func(next http.Handler) http.Handler { return strikeplate.Require(keys)(l.byPlan.Handler(next)) }
-	return strikeplate.Edge{}.Handler(l.byAddress.Handler(routes.Behind(authenticated)))
+	edge := strikeplate.Edge{Refusing: []func(http.Header, *http.Request, *strikeplate.Principal){l.byPlan.Refusing}}
+	return edge.Handler(l.byAddress.Handler(routes.Behind(authenticated)))
 }
 
 func whoami(w http.ResponseWriter, r *http.Request) {

@@ -16,7 +16,8 @@ const statusAbandoned = 499
 // Observation is one request that is complete. [Read] makes it of an Exchange;
 // what comes otherwise than by HTTP fills one itself for [Counter.Count].
 type Observation struct {
-	// Principal is who was let in; nil: nobody.
+	// Principal is who was let in; nil: nobody. Refusal may know whose credential it
+	// was.
 	Principal *strikeplate.Principal
 	// Refusal is what the request was refused with; nil: it was not.
 	Refusal *strikeplate.Error
@@ -27,7 +28,7 @@ type Observation struct {
 	Elapsed time.Duration
 	// Client is the caller's address; the zero Addr: none is known.
 	Client netip.Addr
-	// At is when the request was complete.
+	// At is when the request was complete; zero: now.
 	At time.Time
 }
 
@@ -74,7 +75,11 @@ func (o Observation) Route() string {
 // Organisation is that of a refusal, which names the record alone. It has no
 // Credential if none was recognised.
 func (o Observation) Key() (key storage.UsageKey, proven bool) {
-	switch p := o.Principal; {
+	p := o.Principal
+	if p == nil && o.Refusal != nil {
+		p = o.Refusal.Principal // a good key, refused all the same
+	}
+	switch {
 	case p != nil:
 		key = storage.UsageKey{Organisation: p.Organisation, Credential: p.Credential, Lineage: p.Lineage, Environment: p.Environment}
 		if key.Lineage == "" {
