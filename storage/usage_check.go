@@ -17,7 +17,7 @@ func (b UsageBatch) Check() error {
 	case b.Every < 0:
 		return errors.New("storage: a usage batch's Every is negative")
 	}
-	if err := errors.Join(checkUsageTexts(b.Instance), checkUsageTimes(true, b.Now, b.Until, b.Gap)); err != nil {
+	if err := errors.Join(checkUsageTexts(b.Instance), checkUsageTimes(false, b.Now), checkUsageTimes(true, b.Until, b.Gap)); err != nil {
 		return err
 	}
 	return errors.Join(b.checkRows(), b.checkFacts(), b.checkRefusals())

@@ -36,6 +36,10 @@ func (u *Counter) count(o *Observation) {
 		o.At = u.c.Now()
 	}
 	at := o.At.UnixNano()
+	if at <= 0 { // what no store would take would hold up all else
+		at = time.Now().UnixNano()
+	}
+	o.Elapsed = max(o.Elapsed, 0)
 	s := u.lock(o.Principal)
 	if s.closed {
 		u.late.Add(1)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -166,4 +167,39 @@ func TestSameIDInTwoOrganisations(t *testing.T) {
 	flush(t, counter)
 	want(t, "acme", [6]int64{2: 3}, classes(t, counter, lately("acme", "k1")))
 	want(t, "globex", [6]int64{2: 1}, classes(t, counter, lately("globex", "k1")))
+}
+
+// TestNothingHoldsUpTheRest: whatever is counted, the store takes the batch.
+func TestNothingHoldsUpTheRest(t *testing.T) {
+	counter := counting(t, slow(memory.New()))
+	good := request(principal("acme", "k1"), time.Now())
+	bad := strings.Repeat("\xff\x00", 500)
+	for _, change := range []func(*usage.Observation, *strikeplate.Principal){
+		func(o *usage.Observation, _ *strikeplate.Principal) { o.At = time.Time{} },
+		func(o *usage.Observation, _ *strikeplate.Principal) { o.Elapsed = -time.Hour },
+		func(o *usage.Observation, _ *strikeplate.Principal) { o.Pattern = bad },
+		func(o *usage.Observation, _ *strikeplate.Principal) { o.Status = -1 },
+		func(o *usage.Observation, _ *strikeplate.Principal) { o.Client = netip.MustParseAddr("fe80::1%eth0") },
+		func(o *usage.Observation, _ *strikeplate.Principal) { o.Refusal = &strikeplate.Error{Status: 403} },
+		func(o *usage.Observation, _ *strikeplate.Principal) {
+			o.Refusal = &strikeplate.Error{Status: 403, Code: bad, Credential: bad}
+		},
+		func(_ *usage.Observation, p *strikeplate.Principal) { p.Organisation = bad },
+		func(_ *usage.Observation, p *strikeplate.Principal) { p.Credential = bad },
+		func(_ *usage.Observation, p *strikeplate.Principal) { p.Lineage = bad },
+		func(_ *usage.Observation, p *strikeplate.Principal) { p.Environment = strikeplate.Environment(bad) },
+		func(_ *usage.Observation, p *strikeplate.Principal) { *p = strikeplate.Principal{} },
+	} {
+		o, p := good, *good.Principal
+		o.Principal = &p
+		change(&o, &p)
+		counter.Count(o)
+		if o.Principal = nil; o.Refusal != nil {
+			counter.Count(o)
+		}
+	}
+	flush(t, counter)
+	if st := counter.Stats(); st.Stored != 12 || st.Dropped != 0 {
+		t.Errorf("stats: %+v", st)
+	}
 }

@@ -27,7 +27,8 @@
 // these codes before it has checked the secret. All other refusals are counted
 // apart, by code, and by key where one was recognised.
 //
-// An error is a status of 400 or more. A request whose client left before it was
+// A request counts when it is complete, so a stream when it ends. An error is a
+// status of 400 or more. A request whose client left before it was
 // checked is abandoned and no error; so is a status of 499. Routes are the
 // patterns that are registered, never paths; what matched none is one row. OAuth
 // tokens are counted by their grant.

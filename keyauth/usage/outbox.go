@@ -60,9 +60,13 @@ func (b *outbox) seal(every time.Duration, until time.Time, final bool) {
 	b.pending.reset()
 }
 
-// take cuts off as much as a batch may hold.
+// batchRows is less than a store takes: others that want to write wait for each
+// batch, with SQLite for all of it.
+const batchRows = storage.MaxUsageRows / 4
+
+// take cuts off as much as a batch holds.
 func take[T any](all *[]T) []T {
-	n := min(len(*all), storage.MaxUsageRows)
+	n := min(len(*all), batchRows)
 	part := (*all)[:n:n]
 	*all = (*all)[n:]
 	return part

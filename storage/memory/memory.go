@@ -13,8 +13,9 @@
 // Each organisation's audit log keeps its newest 10,000 entries. Older ones are
 // dropped, and a reader finds out: Positions of an organisation count up from 1,
 // so one that doesn't follow its predecessor tells how many are gone. They leave
-// whether or not a consumer ([storage.Operator]) has acknowledged them. Keys,
-// accounts and users are bounded by whoever creates them.
+// whether or not a consumer ([storage.Operator]) has acknowledged them. Usage is
+// bounded as package storage says. Keys, accounts and users are bounded by whoever
+// creates them.
 //
 // # Security notes
 //

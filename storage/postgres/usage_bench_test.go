@@ -116,3 +116,8 @@ func fillUsage(b *testing.B, c *pgx.Conn, now time.Time) (total int64) {
 	}
 	return total
 }
+
+// BenchmarkAddUsage: a batch of 1,000 rows.
+func BenchmarkAddUsage(b *testing.B) {
+	storagetest.BenchAddUsage(b, open(b, postgres.Config{URL: pgtest.Database(b)}))
+}

@@ -184,7 +184,7 @@ func (all *usageStatements) renderQueries(sql func(string) string) {
 		WHERE credential = ANY($1::text[]) AND NOT total AND succeeded IS NOT NULL GROUP BY credential`)
 	all.complete = sql(`SELECT greatest(s.gap, (SELECT gap FROM strikeplate_usage_organisations WHERE organisation = $1)),
 			EXISTS (SELECT FROM strikeplate_usage_instances WHERE NOT final
-				AND until + make_interval(secs => every * 3 / 1e9 + 10) < $2::timestamptz)
+				AND coalesce(until, 'epoch') + make_interval(secs => every * 3 / 1e9 + 10) < $2::timestamptz)
 		FROM strikeplate_usage_state s`)
 }
 

@@ -153,3 +153,8 @@ func indexedLater(b *testing.B, db *sql.DB) func() {
 		execute(b, db, "PRAGMA wal_checkpoint(TRUNCATE)")
 	}
 }
+
+// BenchmarkAddUsage: a batch of 1,000 rows.
+func BenchmarkAddUsage(b *testing.B) {
+	storagetest.BenchAddUsage(b, open(b, sqlite.Config{Path: file(b)}))
+}

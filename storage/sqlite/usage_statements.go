@@ -124,7 +124,7 @@ func (all *usageStatements) ofQueries(on *sql.DB) []statement {
 		{&all.lastUsed, on, `SELECT credential, max(succeeded) FROM strikeplate_usage_keys
 			WHERE credential IN (SELECT value FROM json_each(?)) AND NOT total AND succeeded IS NOT NULL GROUP BY credential`},
 		{&all.complete, on, `SELECT max(s.gap, coalesce((SELECT gap FROM strikeplate_usage_organisations WHERE organisation = ?1), 0)),
-			EXISTS (SELECT 1 FROM strikeplate_usage_instances WHERE NOT final AND until + every * 3 / 1000 + 10000000 < ?2)
+			EXISTS (SELECT 1 FROM strikeplate_usage_instances WHERE NOT final AND coalesce(until, 0) + every * 3 / 1000 + 10000000 < ?2)
 			FROM strikeplate_usage_state s`},
 	}
 	for who, where := range whom {

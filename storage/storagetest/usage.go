@@ -454,6 +454,7 @@ func usageRefused(t testing.TB, s storage.Usage) {
 		"no instance":          func(b *storage.UsageBatch) { b.Instance = "" },
 		"no sequence":          func(b *storage.UsageBatch) { b.Sequence = 0 },
 		"no clock":             func(b *storage.UsageBatch) { b.Now = time.Date(1815, 12, 10, 0, 0, 0, 0, time.UTC) },
+		"no clock at all":      func(b *storage.UsageBatch) { b.Now = time.Time{} },
 		"a negative interval":  func(b *storage.UsageBatch) { b.Every = -1 },
 		"too many rows":        func(b *storage.UsageBatch) { b.Rows = slices.Repeat(b.Rows, storage.MaxUsageRows+1) },
 		"a NUL byte":           func(b *storage.UsageBatch) { b.Rows[0].Pattern = "GET /\x00" },

@@ -4,16 +4,19 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/strikeplate/strikeplate/storage"
 )
 
-// BenchUsage asks a store what the pages of a console ask, and reports the median
-// and the slowest of the slowest question ("median-ms", "slowest-ms"); the log
-// has all of them. The backend's benchmark has filled the store: organisations
+// BenchUsage asks a store what the pages of a console ask, and reports the
+// fastest and the median time of the question that is slowest by it
+// ("fastest-ms", "median-ms"); the log has all of them. On a machine that does
+// other things too the fastest one tells what a question costs. The backend's benchmark has filled the store: organisations
 // "org0" and so on, whose credentials "k0" and so on are spread over them, in
 // turn, and have lineages of the same names, with use in the year before now.
 func BenchUsage(b *testing.B, s storage.Usage, organisations, keys int, now time.Time) {
@@ -36,15 +39,17 @@ func BenchUsage(b *testing.B, s storage.Usage, organisations, keys int, now time
 			}
 		}
 	}
-	var median, slowest time.Duration
+	var fastest, median time.Duration
+	var report strings.Builder
 	for i, q := range questions {
 		slices.Sort(took[i])
-		middle, last := took[i][len(took[i])/2], took[i][len(took[i])-1]
-		median, slowest = max(median, middle), max(slowest, last)
-		b.Logf("%-34s median %8.3f ms, slowest %8.3f ms of %d", q.name, milliseconds(middle), milliseconds(last), len(took[i]))
+		first, middle, last := took[i][0], took[i][len(took[i])/2], took[i][len(took[i])-1]
+		fastest, median = max(fastest, first), max(median, middle)
+		fmt.Fprintf(&report, "%8.2f %8.2f %8.2f ms  %s\n", milliseconds(first), milliseconds(middle), milliseconds(last), q.name)
 	}
+	b.Logf("fastest, median and slowest of %d:\n%s", len(took[0]), report.String())
+	b.ReportMetric(milliseconds(fastest), "fastest-ms")
 	b.ReportMetric(milliseconds(median), "median-ms")
-	b.ReportMetric(milliseconds(slowest), "slowest-ms")
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -61,7 +66,7 @@ func usageQuestions(now time.Time) []usageQuestion {
 		name string
 		step storage.UsageStep
 		back time.Duration
-	}{{"24 hours by minute", storage.PerMinute, 24 * time.Hour}, {"90 days by hour", storage.PerHour, 83 * 24 * time.Hour}, {"a year by day", storage.PerDay, 365 * 24 * time.Hour}} {
+	}{{"24 hours by minute", storage.PerMinute, 24 * time.Hour}, {"15 days by hour", storage.PerHour, 15 * 24 * time.Hour}, {"a year by day", storage.PerDay, 365 * 24 * time.Hour}} {
 		for _, who := range []string{"organisation", "lineage", "credential"} {
 			query := func(organisation, id string) storage.UsageQuery {
 				q := storage.UsageQuery{Organisation: organisation, From: now.Add(-of.back), To: now, Step: of.step}
@@ -74,10 +79,10 @@ func usageQuestions(now time.Time) []usageQuestion {
 				return q
 			}
 			points := int(of.back / of.step.Width() / 2)
-			all = append(all, usageQuestion{of.name + ", " + who, points, func(ctx context.Context, s storage.Usage, organisation, id string) (int, error) {
+			all = append(all, usageQuestion{of.name + ", series of the " + who, points, func(ctx context.Context, s storage.Usage, organisation, id string) (int, error) {
 				found, err := s.UsageSeries(ctx, query(organisation, id))
 				return len(found), err
-			}}, usageQuestion{of.name + ", endpoints", cmp.Or(map[storage.UsageStep]int{storage.PerHour: 2, storage.PerDay: 2}[of.step], 0), func(ctx context.Context, s storage.Usage, organisation, id string) (int, error) {
+			}}, usageQuestion{of.name + ", endpoints of the " + who, cmp.Or(map[storage.UsageStep]int{storage.PerHour: 2, storage.PerDay: 2}[of.step], 0), func(ctx context.Context, s storage.Usage, organisation, id string) (int, error) {
 				found, err := s.UsageEndpoints(ctx, query(organisation, id))
 				return len(found), err
 			}})
@@ -117,4 +122,22 @@ func twenty(id string) []string {
 		names = append(names, fmt.Sprint("k", i))
 	}
 	return names
+}
+
+// BenchAddUsage adds full batches: of 100 credentials on 10 routes each.
+func BenchAddUsage(b *testing.B, s storage.Usage) {
+	b.Helper()
+	c := countedBy(b, s)
+	for n := 0; b.Loop(); n++ {
+		var batch storage.UsageBatch
+		for i := range storage.MaxUsageRows {
+			k := usageKey(fmt.Sprint("org", i%5), fmt.Sprint("k", i%100))
+			batch.Rows = append(batch.Rows, row(k, fmt.Sprint("GET /", i/100), noon.Add(time.Duration(n)*time.Second), 2, 1))
+			if i < 100 {
+				batch.Seen = append(batch.Seen, storage.UsageSeen{UsageKey: k, First: noon, Succeeded: noon, Presented: noon})
+				batch.Addresses = append(batch.Addresses, storage.UsageAddress{UsageKey: k, Address: netip.MustParseAddr("192.0.2.1"), Count: 10, First: noon, Last: noon})
+			}
+		}
+		c.send(c.next("i1", batch))
+	}
 }

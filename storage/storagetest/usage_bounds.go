@@ -118,6 +118,11 @@ func usageComplete(t testing.TB, s storage.Usage) {
 	c.send(c.next("i3", at(time.Minute, storage.UsageBatch{Gap: noon.Add(55 * time.Second)})))
 	c.want("after something was dropped", noon.Add(55*time.Second), c.completeSince("acme", noon.Add(time.Minute)))
 	c.send(c.next("i3", at(2*time.Minute, storage.UsageBatch{Gap: noon.Add(time.Second)})))
+	mute := c.next("i4", storage.UsageBatch{Now: noon.Add(2 * time.Minute)})
+	mute.Until = time.Time{} // it says nothing of how far it is
+	c.send(mute)
+	c.want("while one doesn't say how far it is", noon.Add(2*time.Minute), c.completeSince("acme", noon.Add(2*time.Minute)))
+	c.send(c.next("i4", at(2*time.Minute, storage.UsageBatch{Final: true})))
 	c.want("after an older gap", noon.Add(55*time.Second), c.completeSince("acme", noon.Add(2*time.Minute)))
 }
 
