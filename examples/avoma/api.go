@@ -99,6 +99,7 @@ func (a *api) recording(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "audio/wav")
 	h.Set("Content-Disposition", `attachment; filename="`+found.Meeting+`.wav"`)
 	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(found.WAV())) // knows Range
 }
 
@@ -121,6 +122,7 @@ func answer(w http.ResponseWriter, r *http.Request, found any, err error) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	_ = json.NewEncoder(w).Encode(found)
 }
 

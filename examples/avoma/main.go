@@ -33,10 +33,11 @@ var openAPI []byte
 func main() { demo.Main(avoma) }
 
 var avoma = demo.Product{Name: "avoma", Title: "Avoma", Run: run, Try: []demo.Example{
-	{About: "200: who the key acts for", Command: `curl -i -H "Authorization: Bearer $KEY" BASE/v1/whoami`},
-	{About: "the same, as Basic credentials: the pair is user name and password", Command: `curl -i -u "$KEY" BASE/v1/whoami`},
-	{About: "the meetings that the key sees; X-Total-Count says how many", Command: `curl -i -u "$KEY" "BASE/v1/meetings?q=renewal&from=2026-03-01"`},
-	{About: "one meeting's transcript; then notes and recording likewise", Command: `curl -u "$KEY" BASE/v1/meetings/$(curl -s -u "$KEY" BASE/v1/meetings | jq -r '.data[0].id')/transcription`},
+	{About: "Who the key acts for", Command: `curl -i -H "Authorization: Bearer $KEY" BASE/v1/whoami`},
+	{About: "The same, as Basic credentials: the pair is user name and password", Command: `curl -i -u "$KEY" BASE/v1/whoami`},
+	{About: "The meetings that the key sees; X-Total-Count says how many", Command: `curl -i -u "$KEY" "BASE/v1/meetings?q=renewal&from=2026-03-01"`},
+	{About: "One meeting's transcript; notes and recording likewise", Command: `MEETING=$(curl -s -u "$KEY" BASE/v1/meetings | jq -r '.data[0].id')
+curl -i -u "$KEY" BASE/v1/meetings/$MEETING/transcription`},
 	{About: "401: the key's last character is wrong", Command: `curl -i -u "${KEY%?}" BASE/v1/meetings`},
 	{About: "404: not there, or not for this key, which nobody can tell apart", Command: `curl -i -u "$KEY" BASE/v1/meetings/mtg_other`},
 }}

@@ -94,11 +94,11 @@ func open(ctx context.Context, p Product, o Options) (_ *Site, err error) {
 	s.later(func() { _ = s.listener.Close() })
 	s.Base = base(s.listener.Addr())
 	if s.Meetings, err = meetings.Open(ctx, o.DB); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("-db: %w", err)
 	}
 	s.later(func() { _ = s.Meetings.Close() })
 	if s.Store, err = openStore(ctx, o.DB); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("-db: %w", err)
 	}
 	s.later(func() {
 		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
