@@ -52,6 +52,11 @@ func TestTrialCountsDifferences(t *testing.T) {
 	if err := e.Manage(ctx, admin(), "key.create", managed()); err != nil {
 		t.Error(err)
 	}
+	member := admin()
+	member.Role = "member"
+	if err := e.Manage(ctx, member, "key.create", managed()); err == nil { // denied by both, for other reasons
+		t.Error("a member created a key")
+	}
 	row := meeting(func(r policies.Row) { r["owner"] = "bob" })
 	_, _ = e.Visible(ctx, key(nil), "meetings", meeting(nil), row)
 	row["owner"], row["participants"].([]string)[0] = "eve", "eve" // what the caller does with it afterwards is theirs
@@ -60,6 +65,7 @@ func TestTrialCountsDifferences(t *testing.T) {
 	granted := policies.Outcome{Allowed: true, Rule: "scopes.granted"}
 	want := []policies.Counted{
 		{Difference: policies.Difference{Entry: "scopes", What: "GET /v1/meetings", Old: granted, New: policies.Outcome{Rule: "policies.scopes.free"}}, Count: 3},
+		{Difference: policies.Difference{Entry: "manage", What: "key.create", Old: policies.Outcome{Rule: "manage.default"}, New: policies.Outcome{Rule: "policies.manage.freeze"}}, Count: 1},
 		{Difference: policies.Difference{Entry: "manage", What: "key.create", Old: policies.Outcome{Allowed: true, Rule: "manage.keys"}, New: policies.Outcome{Rule: "policies.manage.freeze"}}, Count: 1},
 		{Difference: policies.Difference{Entry: "meetings", Old: policies.Outcome{Allowed: true, Rule: "meetings.org-full"}, New: policies.Outcome{Rule: "policies.meetings.d", Masked: true}}, Count: 1},
 		{Difference: policies.Difference{Entry: "scopes", What: "GET /v1/meetings", Old: granted, New: policies.Outcome{Rule: "error"}}, Count: 1},
@@ -67,11 +73,11 @@ func TestTrialCountsDifferences(t *testing.T) {
 	if diff := cmp.Diff(want, got.Differences); diff != "" {
 		t.Error(diff)
 	}
-	if got.Compared != 8 || got.Dropped != 0 || got.Others != 0 || got.Revision != trial.Revision() || got.Revision == before {
+	if got.Compared != 9 || got.Dropped != 0 || got.Others != 0 || got.Revision != trial.Revision() || got.Revision == before {
 		t.Errorf("%+v", got)
 	}
-	if n := strings.Count(strings.Join(log.lines(), "\n"), "decides otherwise"); n != 4 {
-		t.Errorf("%d lines for 4 differences", n)
+	if n := strings.Count(strings.Join(log.lines(), "\n"), "decides otherwise"); n != 5 {
+		t.Errorf("%d lines for 5 differences", n)
 	}
 	if e.Stats().Revision != before {
 		t.Error("a trial that was stopped changed the active revision")
