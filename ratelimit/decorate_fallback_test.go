@@ -68,6 +68,19 @@ func TestFallbackIsTransparentWhileAllIsWell(t *testing.T) {
 	})
 }
 
+// What passes there counts here as far as there is room.
+func TestFallbackCountsCostsAboveWhatIsLeftOfAPart(t *testing.T) {
+	b := newBehind(t)
+	f := newFallback(t, ratelimit.FallbackConfig{Shared: b, Instances: 4})
+	p := quota(40, time.Hour)
+	takeOne(t, f, p, "k", 7)
+	takeOne(t, f, p, "k", 7)
+	b.set(errDown)
+	if n := passing(t, f, p, 20); n != 0 {
+		t.Errorf("%d pass alone, after 14 of a part of 10", n)
+	}
+}
+
 func TestFallbackLetsAPartThroughAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBehind(t)
@@ -377,7 +390,21 @@ func TestFallbackFromManyGoroutines(t *testing.T) {
 	b := newBehind(t)
 	b.set(errDown)
 	var told atomic.Int64
-	f := newFallback(t, ratelimit.FallbackConfig{Shared: b, Instances: 4, Pause: time.Millisecond, OnChange: func(bool, error) { told.Add(1) }})
+	var telling sync.Mutex
+	failed := false
+	f := newFallback(t, ratelimit.FallbackConfig{Shared: b, Instances: 4, Pause: time.Millisecond, OnChange: func(failing bool, _ error) {
+		if !telling.TryLock() {
+			t.Error("two changes are told at once")
+			return
+		}
+		defer telling.Unlock()
+		if failing == failed {
+			t.Errorf("failing: %v is told twice in a row", failing)
+		}
+		failed = failing
+		told.Add(1)
+		<-time.After(time.Millisecond)
+	}})
 	p := quota(400, time.Hour)
 	var passed atomic.Int64
 	var all sync.WaitGroup

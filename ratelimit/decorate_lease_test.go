@@ -154,6 +154,17 @@ func TestLeaseLeavesSmallLimitsAndHighCostsAlone(t *testing.T) {
 	}
 }
 
+// The last units of a limit are less than a chunk, and pass all the same.
+func TestLeaseTakesWhatIsLeftOfALimit(t *testing.T) {
+	b := newBehind(t)
+	e := newLease(t, ratelimit.LeaseConfig{Engine: b})
+	p := quota(1000, time.Hour)
+	takeOne(t, b, p, "k", 985) // another instance
+	if n := passing(t, e, p, 30); n != 15 {
+		t.Errorf("%d pass of the 15 that are left", n)
+	}
+}
+
 func TestLeaseTakesAllOrNothing(t *testing.T) {
 	b := newBehind(t)
 	e := newLease(t, ratelimit.LeaseConfig{Engine: b})

@@ -17,7 +17,9 @@
 //
 // Redis 5 or newer, alone, with replicas, or as a cluster: each script has one key.
 // Time is the server's. A counter expires by itself once nothing is counted in
-// it, so Redis's memory is bounded by the callers of one Period.
+// it, so Redis's memory is bounded by the callers of one Period. Let Redis refuse
+// what has no room (maxmemory-policy noeviction): a counter that it evicts grants a
+// fresh quota.
 //
 // # Exactness
 //

@@ -174,7 +174,7 @@ var refundWindow = goredis.NewScript(`
 local used = tonumber(redis.call("get", KEYS[1]) or "0")
 local cost, period, ago = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local age = period - redis.call("pttl", KEYS[1])
-if used == 0 or age + 1 < ago then
+if age + 1 < ago then
 	return 0
 end
 if used <= cost then

@@ -74,6 +74,16 @@ func TestGateHoldsNoMoreThanItsPlaces(t *testing.T) {
 	if _, err := fleet[1].Enter(t.Context(), "other", most); err != nil {
 		t.Errorf("another key: %v", err)
 	}
+	c := client(t, server, true)
+	keys := c.Keys(t.Context(), "*").Val()
+	for _, key := range keys {
+		if ttl := c.PTTL(t.Context(), key).Val(); ttl <= 0 || ttl > time.Minute {
+			t.Errorf("the key %q lives for %v, with leases of a minute", key, ttl)
+		}
+	}
+	if len(keys) != 2 {
+		t.Errorf("keys %q, want two", keys)
+	}
 	if _, err := fleet[1].Enter(t.Context(), "acme", 0); !errors.Is(err, ratelimit.ErrPolicy) {
 		t.Errorf("no places at all: %v", err)
 	}
@@ -108,6 +118,41 @@ func TestGatePlacesAreRenewedAndRestored(t *testing.T) {
 	leave()
 	if _, err := other.Enter(t.Context(), "acme", 1); err != nil {
 		t.Errorf("after leaving: %v", err)
+	}
+}
+
+// Who leaves while places are renewed is not let in again.
+func TestGateLeavingBeatsRenewing(t *testing.T) {
+	const lease = 6 * time.Second
+	server := redistest.Start(t)
+	c := config(t, server)
+	leaves, renewing := make(chan func(), 1), make(chan time.Time, 1)
+	c.Client.AddHook(hook{
+		before: func(cmd goredis.Cmder) {
+			if cmd.Name() == "eval" { // not what a new connection says
+				(<-leaves)()
+				renewing <- time.Now()
+			}
+		},
+		after: func(goredis.Cmder) {},
+	})
+	g, err := redis.NewGate(redis.GateConfig{Config: c, Lease: lease})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave, err := g.Enter(t.Context(), "acme", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaves <- leave
+	since := <-renewing
+	other := gate(t, server, lease)
+	eventually(t, "the place", func() bool {
+		_, err := other.Enter(t.Context(), "acme", 1)
+		return err == nil
+	})
+	if took := time.Since(since); took >= lease {
+		t.Errorf("the place was free %v after leaving, when its lease ended", took)
 	}
 }
 
@@ -149,16 +194,22 @@ func TestGatePlacesOfADeadProcessExpire(t *testing.T) {
 		t.Fatal("the child did not get in")
 	}
 	g := gate(t, server, time.Second)
-	if _, err := g.Enter(t.Context(), "acme", 1); !errors.Is(err, ratelimit.ErrBusy) {
+	if _, err := g.Enter(t.Context(), "acme", 2); err != nil { // one that lives, beside it
+		t.Fatal(err)
+	}
+	if _, err := g.Enter(t.Context(), "acme", 2); !errors.Is(err, ratelimit.ErrBusy) {
 		t.Fatalf("the child's place is free: %v", err)
 	}
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the dead process's place", func() bool {
-		_, err := g.Enter(t.Context(), "acme", 1)
+		_, err := g.Enter(t.Context(), "acme", 2)
 		return err == nil
 	})
+	if _, err := g.Enter(t.Context(), "acme", 2); !errors.Is(err, ratelimit.ErrBusy) {
+		t.Errorf("the living place went with the dead: %v", err)
+	}
 }
 
 func TestGateFailsWithRedisAndLeavesAnyway(t *testing.T) {

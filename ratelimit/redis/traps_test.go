@@ -21,7 +21,10 @@ import (
 // there, where that can be shown, and that the engine on it isn't caught.
 
 // hook sees, and may change, each command of a client.
-type hook struct{ after func(goredis.Cmder) }
+type hook struct {
+	before func(goredis.Cmder) // of a pipeline; nil: nothing
+	after  func(goredis.Cmder)
+}
 
 func (h hook) DialHook(next goredis.DialHook) goredis.DialHook { return next }
 func (h hook) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
@@ -33,6 +36,9 @@ func (h hook) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
 }
 func (h hook) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []goredis.Cmder) error {
+		if h.before != nil {
+			h.before(cmds[0])
+		}
 		err := next(ctx, cmds)
 		for _, cmd := range cmds {
 			h.after(cmd)
@@ -44,7 +50,7 @@ func (h hook) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.Proc
 func hooked(t testing.TB, s *redistest.Server, after func(goredis.Cmder)) redis.Config {
 	t.Helper()
 	c := client(t, s, true)
-	c.AddHook(hook{after})
+	c.AddHook(hook{after: after})
 	return redis.Config{Client: c, Secret: secret, Timeout: patient}
 }
 
