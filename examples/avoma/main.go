@@ -5,8 +5,7 @@
 //
 //	go run ./avoma
 //
-// This file is the wiring, from top to bottom in the order in which a request
-// meets it last to first. The API's handlers are in api.go.
+// This file is the wiring. The API is in api.go, the keys to try in mint.go.
 package main
 
 import (
@@ -79,26 +78,8 @@ func run(ctx context.Context, site *demo.Site) error {
 	}
 	defer counter.Close(context.Background())
 
-	// 5. Who manages keys: administrators, which the policies decide, too. An
-	// organisation has ten at most. Secrets are kept, encrypted, to be copied later.
-	seal, err := site.Seal()
-	if err != nil {
-		return err
-	}
-	manager, err := manage.New(manage.Config{
-		Scheme: scheme, Keys: site.Store, Directory: site.Store, MaxKeys: 10,
-		Reveal: manage.Reveal{Seal: seal}, Authorize: engine.Manage,
-		LastUsed: counter.LastUsed, Now: site.Clock.Now,
-	})
-	if err != nil {
-		return err
-	}
-	page, err := console.New(console.Config{
-		Manage: manager, Scheme: scheme, Usage: site.Store, Members: site, Replays: site.Store,
-		SignedIn: site.SignedIn, FreshSignIn: site.FreshSignIn, Now: site.Clock.Now,
-		Product: console.Product{Name: "Avoma", Base: "/settings/developer", Home: "/", Data: "meetings",
-			EnvironmentVariable: "AVOMA_API_KEY", TryURL: site.Base + "/v1/whoami", SignInURL: "/sign-in"},
-	})
+	// 5. Who manages keys, and where.
+	manager, page, err := management(site, scheme, engine, counter)
 	if err != nil {
 		return err
 	}
@@ -129,6 +110,30 @@ func run(ctx context.Context, site *demo.Site) error {
 		return strikeplate.Require(keys)(byOrganisation.Handler(next))
 	}
 	return site.Serve(ctx, edge.Handler(byAddress.Handler(counter.Browsers(routes.Behind(authenticated)))))
+}
+
+// management is for administrators, which the policies decide, too. An organisation
+// has ten keys at most. Secrets are kept, encrypted, to be copied later.
+func management(site *demo.Site, scheme *keyauth.Scheme, engine *policies.Engine, counter *usage.Counter) (*manage.Service, *console.Console, error) {
+	seal, err := site.Seal()
+	if err != nil {
+		return nil, nil, err
+	}
+	manager, err := manage.New(manage.Config{
+		Scheme: scheme, Keys: site.Store, Directory: site.Store, MaxKeys: 10,
+		Reveal: manage.Reveal{Seal: seal}, Authorize: engine.Manage,
+		LastUsed: counter.LastUsed, Now: site.Clock.Now,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	page, err := console.New(console.Config{
+		Manage: manager, Scheme: scheme, Usage: site.Store, Members: site, Replays: site.Store,
+		SignedIn: site.SignedIn, FreshSignIn: site.FreshSignIn, Now: site.Clock.Now,
+		Product: console.Product{Name: "Avoma", Base: "/settings/developer", Home: "/", Data: "meetings",
+			EnvironmentVariable: "AVOMA_API_KEY", TryURL: site.Base + "/v1/whoami", SignInURL: "/sign-in"},
+	})
+	return manager, page, err
 }
 
 // limits are 6,000 requests a minute for an organisation and, for whoever has no

@@ -100,11 +100,11 @@ func postgres(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_, err := conn.Exec(context.Background(), "DROP SCHEMA "+schema+" CASCADE") //nolint:usetesting // the test's context has ended
+		_, err := conn.Exec(context.Background(), "DROP SCHEMA "+schema+" CASCADE")
 		if err != nil {
 			t.Error(err)
 		}
-		_ = conn.Close(context.Background()) //nolint:usetesting // as above
+		_ = conn.Close(context.Background())
 	})
 	separator := "?"
 	if strings.Contains(url, "?") {

@@ -161,11 +161,10 @@ func agrees(t *testing.T, s *server, data meetings.Data, key string, sees func(m
 		seen := sees(m)
 		for path, there := range map[string]bool{"": true, "/transcription": true, "/notes": true, "/recording": recorded[m.ID]} {
 			r := s.get(t, key, "/v1/meetings/"+m.ID+path)
-			switch {
-			case seen && there && r.StatusCode != http.StatusOK:
-				t.Errorf("%s%s is hidden: %d", m.ID, path, r.StatusCode)
-			case !(seen && there):
+			if !seen || !there {
 				refusal(t, m.ID+path, r, http.StatusNotFound, "meeting_not_found")
+			} else if r.StatusCode != http.StatusOK {
+				t.Errorf("%s%s is hidden: %d", m.ID, path, r.StatusCode)
 			}
 		}
 	}

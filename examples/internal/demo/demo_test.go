@@ -231,7 +231,7 @@ func TestThreat15SignIn(t *testing.T) {
 func TestThreat15PagesShowNoSecrets(t *testing.T) {
 	base, _ := site(t, demo.Options{})
 	for _, path := range []string{"/", "/sign-in", "/healthz", "/openapi.json", "/demo/style.css"} {
-		res, err := http.Get(base + path) //nolint:noctx // a test's own server
+		res, err := http.Get(base + path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -57,12 +57,11 @@ func (s *Site) tell() string {
 		}
 		b.WriteString("\n")
 	}
-	if len(s.minted.Keys) > 0 {
-		from := "…"
-		if k := s.minted.Keys[0]; s.Credentials != "" {
+	if len(s.minted.Keys) > 0 && !s.minted.forgotten() {
+		k := s.minted.Keys[0]
+		from := k.Secret.Reveal()
+		if s.Credentials != "" {
 			from = fmt.Sprintf("$(jq -r .keys.%s.key %s)", k.Name, s.Credentials)
-		} else if k.Secret.Reveal() != "" {
-			from = k.Secret.Reveal()
 		}
 		fmt.Fprintf(&b, "  export KEY=%s\n", from)
 	}
