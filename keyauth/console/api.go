@@ -33,7 +33,7 @@ func (s *Console) routeAPI(mux *http.ServeMux) error {
 	}
 	// No paths for documents: huma's documentation pages load scripts from elsewhere.
 	h := humago.NewWithPrefix(inner, s.path("/api"), huma.Config{
-		OpenAPI: doc, Formats: map[string]huma.Format{"application/json": huma.DefaultJSONFormat},
+		OpenAPI: doc, Formats: map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
 		DefaultFormat: "application/json", RejectUnknownQueryParameters: true,
 		Transformers: []huma.Transformer{toldByHuma},
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/strikeplate/strikeplate/keyauth/manage"
@@ -97,6 +98,7 @@ func (a *api) register() {
 		description: "The secret is in this response and nowhere else. A repetition under the same Idempotency-Key is answered 200, without it.",
 		refusals:    []int{bad, unpaid, clash, http.StatusTooManyRequests},
 	}, a.create)
+	a.repeated("/keys")
 	handle(a, operation{id: "get-key", method: get, path: "/keys/{id}", summary: "Get a key", refusals: []int{gone}}, a.get)
 	handle(a, operation{
 		id: "change-key", method: http.MethodPatch, path: "/keys/{id}", summary: "Rename a key, or change its allowlist, end or metadata",
@@ -107,6 +109,7 @@ func (a *api) register() {
 		status: http.StatusCreated, description: "A repetition under the same Idempotency-Key is answered 200, without the secret.",
 		refusals: []int{bad, gone, clash, unpaid, http.StatusTooManyRequests},
 	}, a.rotate)
+	a.repeated("/keys/{id}/rotate")
 	handle(a, operation{
 		id: "regenerate-key", method: post, path: "/keys/{id}/regenerate", summary: "Replace the secret; the old one is dead at once",
 		refusals: []int{bad, gone, clash, stale},
@@ -118,6 +121,14 @@ func (a *api) register() {
 		description: "Only where the service keeps secrets, and soon after a sign-in.", refusals: []int{gone, clash},
 	}, a.reveal)
 	a.registerRest()
+}
+
+// repeated documents the answer to a request that was carried out before.
+func (a *api) repeated(path string) {
+	responses := a.huma.OpenAPI().Paths[path].Post.Responses
+	before := *responses[strconv.Itoa(http.StatusCreated)]
+	before.Description = "The request was carried out before"
+	responses[strconv.Itoa(http.StatusOK)] = &before
 }
 
 func (a *api) list(ctx context.Context, actor storage.Actor, in *listInput) (*listOutput, error) {

@@ -274,8 +274,8 @@ type bucketJSON struct {
 }
 
 type endpointJSON struct {
-	Pattern string `json:"pattern"`
-	countsJSON
+	Pattern string     `json:"pattern"`
+	Counts  countsJSON `json:"counts"`
 }
 
 type addressJSON struct {
