@@ -44,8 +44,8 @@ type Usage interface {
 	// From, To and Step are not looked at; Lineage or Credential is required.
 	UsageAddresses(ctx context.Context, q UsageQuery) ([]UsageAddress, error)
 	// UsageRefusals returns how often each credential was refused in the range
-	// and with what, the most frequent first, at most 1,000. Hours are the finest
-	// there is: Step is not looked at.
+	// and with what, the most frequent first, at most 1,000. A Step of a minute
+	// counts as one of an hour, the finest that there is.
 	UsageRefusals(ctx context.Context, q UsageQuery) ([]UsageRefusal, error)
 
 	// UsageOfCredentials returns what is known of each of the credentials. One
@@ -327,7 +327,7 @@ type UsageEndpoint struct {
 // UsageCutoffs say from when on what is kept. A zero time keeps all.
 type UsageCutoffs struct {
 	Now time.Time
-	// Buckets that begin before are removed; Hours also means refusals.
+	// Buckets that begin before are removed.
 	Minutes, Hours, Days time.Time
 	// Addresses that were last seen before; and the Origin of credentials.
 	Addresses time.Time

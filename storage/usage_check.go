@@ -97,6 +97,14 @@ func (q UsageQuery) Check() error {
 	return nil
 }
 
+// ForRefusals is the query with a Step that refusals have.
+func (q UsageQuery) ForRefusals() UsageQuery {
+	if q.Step == PerMinute {
+		q.Step = PerHour
+	}
+	return q
+}
+
 // CheckNames refuses a query that is about no credential and no lineage.
 func (q UsageQuery) CheckNames() error {
 	if q.Lineage == "" && q.Credential == "" {

@@ -61,6 +61,28 @@ func summed(all []UsageTally) []UsageTally {
 	return sums
 }
 
+// UsageRefusalTally is one row of refusals for a backend to add to: of the hour
+// or of the day that begins at Hour.
+type UsageRefusalTally struct {
+	UsageRefusal
+	Step UsageStep
+}
+
+// RefusalTallies sums the batch's refusals up by hour and by day. No two are
+// about the same row.
+func (b UsageBatch) RefusalTallies() []UsageRefusalTally {
+	var all []UsageRefusalTally
+	for _, step := range []UsageStep{PerHour, PerDay} {
+		for _, r := range b.Refusals {
+			r.Hour = step.Start(r.Hour)
+			all = append(all, UsageRefusalTally{r, step})
+		}
+	}
+	return merged(all, func(a, b UsageRefusalTally) int {
+		return cmp.Or(a.UsageRefusal.compare(b.UsageRefusal), cmp.Compare(a.Step, b.Step))
+	}, func(t *UsageRefusalTally, o UsageRefusalTally) { t.Merge(o.UsageRefusal) })
+}
+
 // Keys are the credentials that the batch is about, in order and each once.
 func (b UsageBatch) Keys() []UsageKey {
 	var all []UsageKey

@@ -45,8 +45,8 @@ type Config struct {
 // Retention is how long each kind of count is kept. Instances agree on one of
 // them who removes what is older.
 type Retention struct {
-	// Minutes, Hours, Days are for series and endpoints by minute, hour and day;
-	// refusals are kept as long as hours. Zero: 2, 90 and 400 days.
+	// Minutes, Hours, Days are for counts by minute, hour and day, refusals by hour
+	// and day. Zero: 2, 90 and 400 days.
 	Minutes, Hours, Days time.Duration
 	// Addresses is for addresses and origins that were not seen for so long; zero:
 	// 90 days.

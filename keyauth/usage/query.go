@@ -37,6 +37,14 @@ func StepFor(d time.Duration) storage.UsageStep {
 	}
 }
 
+// stepForRefusals is coarser: they are told by key, so a bucket has many rows.
+func stepForRefusals(d time.Duration) storage.UsageStep {
+	if d <= 3*day {
+		return storage.PerHour
+	}
+	return storage.PerDay
+}
+
 // check settles q: a missing Step is chosen, From is moved to the beginning of its
 // bucket.
 func check(q storage.UsageQuery) (storage.UsageQuery, error) {
@@ -94,8 +102,12 @@ func (u *Counter) Endpoints(ctx context.Context, q storage.UsageQuery) ([]storag
 }
 
 // Refusals returns what requests were refused with, the most frequent first. Those
-// that are not Proven may be anybody's doing: show them apart.
+// that are not Proven may be anybody's doing: show them apart. A zero Step is an
+// hour for up to 3 days, else a day.
 func (u *Counter) Refusals(ctx context.Context, q storage.UsageQuery) ([]storage.UsageRefusal, error) {
+	if q.Step == 0 {
+		q.Step = stepForRefusals(q.To.Sub(q.From))
+	}
 	q, err := check(q)
 	if err != nil {
 		return nil, err
@@ -106,7 +118,8 @@ func (u *Counter) Refusals(ctx context.Context, q storage.UsageQuery) ([]storage
 // Unrecognised returns the refusals that name no key of any organisation: an
 // operator's view, for no tenant.
 func (u *Counter) Unrecognised(ctx context.Context, from, to time.Time) ([]storage.UsageRefusal, error) {
-	q := storage.UsageQuery{From: storage.PerHour.Start(from), To: to, Step: storage.PerHour}
+	q := storage.UsageQuery{To: to, Step: stepForRefusals(to.Sub(from))}
+	q.From = q.Step.Start(from)
 	if err := q.Check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRange, err)
 	}
@@ -114,7 +127,8 @@ func (u *Counter) Unrecognised(ctx context.Context, from, to time.Time) ([]stora
 }
 
 func (u *Counter) refusals(ctx context.Context, q storage.UsageQuery) ([]storage.UsageRefusal, error) {
-	q.From = storage.PerHour.Start(q.From)
+	q = q.ForRefusals()
+	q.From = q.Step.Start(q.From)
 	all, err := u.c.Store.UsageRefusals(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("usage: refusals: %w", err)

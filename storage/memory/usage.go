@@ -47,7 +47,7 @@ type bucket struct {
 }
 
 type refusal struct {
-	hour   int64 // minutes
+	bucket
 	code   string
 	proven bool
 }
@@ -211,14 +211,14 @@ func (u *usage) add(b storage.UsageBatch) {
 	for _, a := range b.Addresses {
 		u.in(a.Organisation).key(a.UsageKey, b.Now).address(a)
 	}
-	for _, r := range b.Refusals {
-		of := u.in(r.Organisation).key(r.UsageKey, b.Now)
-		at := refusal{storage.UsageMinute(storage.PerHour.Start(r.Hour)), r.Code, r.Proven}
-		r.Last = micro(r.Last)
+	for _, t := range b.RefusalTallies() {
+		of := u.in(t.Organisation).key(t.UsageKey, b.Now)
+		at := refusal{bucket{t.Step, storage.UsageMinute(t.Hour)}, t.Code, t.Proven}
+		t.Last = micro(t.Last)
 		if known, ok := of.refusals[at]; ok {
-			r.Merge(known)
+			t.Merge(known)
 		}
-		of.refusals[at] = r
+		of.refusals[at] = t.UsageRefusal
 	}
 }
 

@@ -134,7 +134,7 @@ func (s *Store) UsageAddresses(ctx context.Context, q storage.UsageQuery) ([]sto
 
 // UsageRefusals implements [storage.Usage].
 func (s *Store) UsageRefusals(ctx context.Context, q storage.UsageQuery) ([]storage.UsageRefusal, error) {
-	q.Step = storage.PerHour
+	q = q.ForRefusals()
 	if err := q.Check(); err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (s *Store) UsageRefusals(ctx context.Context, q storage.UsageQuery) ([]stor
 	sums := make(map[name]*storage.UsageRefusal)
 	for _, of := range keys {
 		for at, r := range of.refusals {
-			if q.Environment != "" && q.Environment != of.key.Environment || !(bucket{storage.PerHour, at.hour}).in(q) {
+			if q.Environment != "" && q.Environment != of.key.Environment || !at.in(q) {
 				continue
 			}
 			n := name{of.key.Credential, r.Code, r.Proven}

@@ -79,7 +79,7 @@ func (p *pruning) key(of *usageOfKey) {
 		}
 	}
 	for at := range of.refusals {
-		if storage.UsageTime(at.hour).Before(p.cut.Hours) && p.take() {
+		if p.old(at.bucket) && p.take() {
 			delete(of.refusals, at)
 		}
 	}

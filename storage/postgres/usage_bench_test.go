@@ -103,8 +103,10 @@ func fillUsage(b *testing.B, c *pgx.Conn, now time.Time) (total int64) {
 		buckets("endpoints", "1 + (pattern * 20 + k.id) % 100, ", 2, 2000, 60, 2)
 	})
 	execute(b, c, `INSERT INTO strikeplate_usage_addresses SELECT k.id, '10.0.0.' || i, 7, $1, $1 FROM strikeplate_usage_keys k CROSS JOIN generate_series(0, 32) AS i`, now)
-	execute(b, c, `INSERT INTO strikeplate_usage_refusals SELECT k.id, $1::bigint - i * 60, 1 + k.id % 100, true, 7, $2
+	execute(b, c, `INSERT INTO strikeplate_usage_refusals SELECT k.id, 2, $1::bigint - i * 60, 1 + k.id % 100, true, 7, $2
 		FROM generate_series(0, 499) AS i CROSS JOIN strikeplate_usage_keys k`, minute-minute%60, now)
+	execute(b, c, `INSERT INTO strikeplate_usage_refusals SELECT k.id, 3, $1::bigint - i * 1440, 1 + k.id % 100, true, 7, $2
+		FROM generate_series(0, 99) AS i CROSS JOIN strikeplate_usage_keys k`, minute-minute%1440, now)
 	execute(b, c, `VACUUM ANALYZE`)
 	execute(b, c, `CHECKPOINT`)
 	for _, table := range []string{"series", "endpoints", "addresses", "refusals"} {

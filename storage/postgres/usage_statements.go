@@ -127,9 +127,9 @@ func (all *usageStatements) renderAdding(sql func(string) string) {
 		SELECT $1::bigint, '', sum(requests)::bigint, min(first_seen), max(last_seen) FROM gone HAVING count(*) > 0
 		ON CONFLICT (key, address) DO UPDATE SET requests = u.requests + excluded.requests,
 			first_seen = least(u.first_seen, excluded.first_seen), last_seen = greatest(u.last_seen, excluded.last_seen)`)
-	all.refusals = sql(`INSERT INTO strikeplate_usage_refusals AS u (key, bucket, code, proven, requests, last_seen)
-		SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::boolean[], $5::bigint[], $6::timestamptz[])
-		ON CONFLICT (key, bucket, code, proven) DO UPDATE SET requests = u.requests + excluded.requests,
+	all.refusals = sql(`INSERT INTO strikeplate_usage_refusals AS u (key, step, bucket, code, proven, requests, last_seen)
+		SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::integer[], $4::bigint[], $5::boolean[], $6::bigint[], $7::timestamptz[])
+		ON CONFLICT (key, step, bucket, code, proven) DO UPDATE SET requests = u.requests + excluded.requests,
 			last_seen = greatest(u.last_seen, excluded.last_seen)`)
 }
 
@@ -169,7 +169,7 @@ func (all *usageStatements) renderQueries(sql func(string) string) {
 		ORDER BY u.address = '', u.last_seen DESC, u.address, k.credential LIMIT 1000`)
 	all.refusalsOf = of(`SELECT k.organisation, k.credential, k.lineage, k.environment, n.name, u.proven, u.requests, u.last_seen
 		FROM (SELECT k.id, u.code, u.proven, sum(u.requests)::bigint AS requests, max(u.last_seen) AS last_seen FROM strikeplate_usage_keys k
-			JOIN strikeplate_usage_refusals u ON u.key = k.id AND $5::smallint = 2 AND u.bucket >= $6::integer AND u.bucket < $7::integer
+			JOIN strikeplate_usage_refusals u ON u.key = k.id AND u.step = $5::smallint AND u.bucket >= $6::integer AND u.bucket < $7::integer
 			WHERE WHOM GROUP BY k.id, u.code, u.proven) AS u
 		JOIN strikeplate_usage_keys k ON k.id = u.id JOIN strikeplate_usage_names n ON n.id = u.code
 		ORDER BY u.requests DESC, k.credential, n.name LIMIT 1000`)
@@ -213,7 +213,7 @@ func (all *usageStatements) renderUpkeep(sql func(string) string) {
 	}
 	all.pruneSeries = oldest("series", `step = $2::smallint AND bucket < $3::integer`)
 	all.pruneEndpoints = oldest("endpoints", `step = $2::smallint AND bucket < $3::integer`)
-	all.pruneRefusals = oldest("refusals", `bucket < $2::integer`)
+	all.pruneRefusals = oldest("refusals", `step = $2::smallint AND bucket < $3::integer`)
 	all.pruneAddresses = oldest("addresses", `last_seen < $2::timestamptz`)
 	all.pruneNames = oldest("names", `touched < $2::timestamptz`)
 	all.pruneClaims = oldest("claims", `until <= $2::timestamptz`)

@@ -23,10 +23,8 @@ func (s *Store) PruneUsage(ctx context.Context, cut storage.UsageCutoffs, limit 
 		if !of.before.IsZero() {
 			p.run(ctx, s.sql.usage.pruneSeries, int16(of.step), minutesBefore(of.before))
 			p.run(ctx, s.sql.usage.pruneEndpoints, int16(of.step), minutesBefore(of.before))
+			p.run(ctx, s.sql.usage.pruneRefusals, int16(of.step), minutesBefore(of.before))
 		}
-	}
-	if !cut.Hours.IsZero() {
-		p.run(ctx, s.sql.usage.pruneRefusals, minutesBefore(cut.Hours))
 	}
 	p.old(ctx, s.sql.usage.pruneClaims, cut.Now)
 	p.old(ctx, s.sql.usage.pruneAddresses, cut.Addresses)

@@ -29,7 +29,7 @@ func (a *usageAdmission) write(ctx context.Context, b storage.UsageBatch) error 
 		out.Queue(a.s.sql.usage.addresses, args...)
 	}
 	if len(b.Refusals) > 0 {
-		out.Queue(a.s.sql.usage.refusals, a.refusals(b.Refusals)...)
+		out.Queue(a.s.sql.usage.refusals, a.refusals(b.RefusalTallies())...)
 	}
 	if err := a.tx.SendBatch(ctx, &out).Close(); err != nil {
 		return err
@@ -91,8 +91,9 @@ func (a *usageAdmission) addresses(all []storage.UsageAddress) (keys []int64, ar
 	return keys, []any{keys, addresses, counts, first, last}
 }
 
-func (a *usageAdmission) refusals(all []storage.UsageRefusal) []any {
+func (a *usageAdmission) refusals(all []storage.UsageRefusalTally) []any {
 	var keys, codes, counts []int64
+	var steps []int16
 	var buckets []int32
 	var proven []bool
 	var last []time.Time
@@ -100,9 +101,9 @@ func (a *usageAdmission) refusals(all []storage.UsageRefusal) []any {
 		keys = append(keys, a.keys[refOf(r.UsageKey)])
 		codes = append(codes, a.names[storage.UsageName{Organisation: r.Organisation, Name: r.Code}])
 		counts, proven, last = append(counts, r.Count), append(proven, r.Proven), append(last, micros(r.Last))
-		buckets = append(buckets, int32(storage.UsageMinute(storage.PerHour.Start(r.Hour))))
+		steps, buckets = append(steps, int16(r.Step)), append(buckets, int32(storage.UsageMinute(r.Hour)))
 	}
-	return []any{keys, buckets, codes, proven, counts, last}
+	return []any{keys, steps, buckets, codes, proven, counts, last}
 }
 
 // trimAddresses folds what is beyond the bound. The keys' rows are locked, so

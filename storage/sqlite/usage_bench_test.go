@@ -110,19 +110,22 @@ func fillUsage(b *testing.B, path string, now time.Time) (rows int64) {
 	execute(b, db, `INSERT INTO strikeplate_usage_state VALUES (1, ?1, ?1)`, now.UnixMicro())
 	const counts = `0, 0, 30 + (key * bucket) % 40, 1, 2, 1, 10, 10, 10, 3, 1, 0, 123456789`
 	minute := storage.UsageMinute(now)
-	buckets := func(table, columns, step string, n string, width int64, patterns int) {
+	execute(b, db, "CREATE TEMP TABLE number (i INTEGER PRIMARY KEY)")
+	execute(b, db, numbers("2000")+`INSERT INTO number SELECT i FROM n`)
+	buckets := func(table, columns, step string, n, width int64, patterns int) {
 		start := minute - minute%width
-		execute(b, db, numbers(n)+`, keys (key) AS (SELECT id FROM strikeplate_usage_keys ORDER BY id), p (pattern) AS (SELECT i FROM n WHERE i < ?3)
-			INSERT INTO strikeplate_usage_`+table+` SELECT key, `+step+`, bucket, `+columns+counts+`
-			FROM (SELECT key, ?1 - (`+n+` - 1 - i) * ?2 AS bucket, pattern FROM keys CROSS JOIN n CROSS JOIN p)`, start, width, patterns)
+		execute(b, db, `INSERT INTO strikeplate_usage_`+table+` SELECT key, `+step+`, bucket, `+columns+counts+`
+			FROM (SELECT k.id AS key, ?1 - (?4 - 1 - n.i) * ?2 AS bucket, p.i AS pattern FROM strikeplate_usage_keys k
+			CROSS JOIN number n CROSS JOIN number p WHERE n.i < ?4 AND p.i < ?3)`, start, width, patterns, n)
 	}
-	buckets("series", "", "1", "1440", 1, 1)
-	buckets("series", "", "2", "2000", 60, 1)
-	buckets("series", "", "3", "400", 1440, 1)
-	buckets("endpoints", "1 + (pattern * 20 + key) % 100, ", "2", "2000", 60, 2)
-	buckets("endpoints", "1 + (pattern * 20 + key) % 100, ", "3", "400", 1440, 5)
+	buckets("series", "", "1", 1440, 1, 1)
+	buckets("series", "", "2", 2000, 60, 1)
+	buckets("series", "", "3", 400, 1440, 1)
+	buckets("endpoints", "1 + (pattern * 20 + key) % 100, ", "2", 2000, 60, 2)
+	buckets("endpoints", "1 + (pattern * 20 + key) % 100, ", "3", 400, 1440, 5)
 	execute(b, db, numbers("33")+`INSERT INTO strikeplate_usage_addresses SELECT k.id, '10.0.0.' || i, 7, ?1, ?1 FROM strikeplate_usage_keys k CROSS JOIN n`, now.UnixMicro())
-	execute(b, db, numbers("500")+`INSERT INTO strikeplate_usage_refusals SELECT k.id, ?1 - i * 60, 1 + k.id % 100, 1, 7, ?2 FROM strikeplate_usage_keys k CROSS JOIN n`, minute-minute%60, now.UnixMicro())
+	execute(b, db, numbers("500")+`INSERT INTO strikeplate_usage_refusals SELECT k.id, 2, ?1 - i * 60, 1 + k.id % 100, 1, 7, ?2 FROM strikeplate_usage_keys k CROSS JOIN n`, minute-minute%60, now.UnixMicro())
+	execute(b, db, numbers("100")+`INSERT INTO strikeplate_usage_refusals SELECT k.id, 3, ?1 - i * 1440, 1 + k.id % 100, 1, 7, ?2 FROM strikeplate_usage_keys k CROSS JOIN n`, minute-minute%1440, now.UnixMicro())
 	for _, table := range []string{"series", "endpoints", "addresses", "refusals"} {
 		var n int64
 		if err := db.QueryRowContext(b.Context(), `SELECT count(*) FROM strikeplate_usage_`+table).Scan(&n); err != nil {

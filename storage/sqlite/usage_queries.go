@@ -129,7 +129,7 @@ func (s *Store) UsageAddresses(ctx context.Context, q storage.UsageQuery) ([]sto
 
 // UsageRefusals implements [storage.Usage].
 func (s *Store) UsageRefusals(ctx context.Context, q storage.UsageQuery) ([]storage.UsageRefusal, error) {
-	q.Step = storage.PerHour
+	q = q.ForRefusals()
 	if err := q.Check(); err != nil {
 		return nil, err
 	}

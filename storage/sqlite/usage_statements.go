@@ -98,7 +98,7 @@ func (all *usageStatements) ofAdding(on *sql.DB) []statement {
 		{&all.address, on, `INSERT INTO strikeplate_usage_addresses (key, address, requests, first_seen, last_seen) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET requests = requests + excluded.requests,
 			first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen)`},
-		{&all.refusal, on, `INSERT INTO strikeplate_usage_refusals (key, bucket, code, proven, requests, last_seen) VALUES (?, ?, ?, ?, ?, ?)
+		{&all.refusal, on, `INSERT INTO strikeplate_usage_refusals (key, step, bucket, code, proven, requests, last_seen) VALUES (?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, last_seen = max(last_seen, excluded.last_seen)`},
 		{&all.countAddresses, on, `SELECT count(*) FROM strikeplate_usage_addresses WHERE key = ? AND address <> ''`},
 		{&all.sumCrowded, on, `SELECT sum(requests), min(first_seen), max(last_seen) FROM strikeplate_usage_addresses WHERE key = ?1 AND address IN (` + crowded + `)`},
@@ -143,7 +143,7 @@ func (all *usageStatements) ofQueries(on *sql.DB) []statement {
 		where = strings.ReplaceAll(where, "k.total = 1", "k.total = 0")
 		texts = append(texts, statement{&all.refusalsOf[who], on, `SELECT k.organisation, k.credential, k.lineage, k.environment,
 			n.name, u.proven, sum(u.requests) AS requests, max(u.last_seen)
-			FROM strikeplate_usage_keys k CROSS JOIN strikeplate_usage_refusals u ON u.key = k.id AND ?5 = 2 AND u.bucket >= ?6 AND u.bucket < ?7
+			FROM strikeplate_usage_keys k CROSS JOIN strikeplate_usage_refusals u ON u.key = k.id AND u.step = ?5 AND u.bucket >= ?6 AND u.bucket < ?7
 			CROSS JOIN strikeplate_usage_names n ON n.id = u.code WHERE ` + where + `
 			GROUP BY k.id, u.code, u.proven ORDER BY requests DESC, k.credential, n.name LIMIT 1000`})
 	}
@@ -172,7 +172,7 @@ func (all *usageStatements) ofUpkeep(on *sql.DB) []statement {
 		{&all.pruneAddresses, on, oldest("addresses", "(key, address)", "last_seen < ?2")},
 		{&all.pruneSeries, on, oldest("series", "(key, step, bucket)", "step = ?2 AND bucket < ?3")},
 		{&all.pruneEndpoints, on, oldest("endpoints", "(key, step, bucket, pattern)", "step = ?2 AND bucket < ?3")},
-		{&all.pruneRefusals, on, oldest("refusals", "(key, bucket, code, proven)", "bucket < ?2")},
+		{&all.pruneRefusals, on, oldest("refusals", "(key, step, bucket, code, proven)", "step = ?2 AND bucket < ?3")},
 		{&all.forgetOrigins, on, `UPDATE strikeplate_usage_keys SET origin = '' WHERE id IN (
 			SELECT id FROM strikeplate_usage_keys WHERE origin <> '' AND browser_at < ?2 LIMIT ?1)`},
 		{&all.oldKeys, on, `SELECT id FROM strikeplate_usage_keys WHERE touched < ?2 LIMIT ?1`},

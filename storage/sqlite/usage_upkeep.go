@@ -21,10 +21,8 @@ func (s *Store) PruneUsage(ctx context.Context, cut storage.UsageCutoffs, limit 
 		if !of.before.IsZero() {
 			p.run(ctx, u.pruneSeries, int(of.step), minutesBefore(of.before))
 			p.run(ctx, u.pruneEndpoints, int(of.step), minutesBefore(of.before))
+			p.run(ctx, u.pruneRefusals, int(of.step), minutesBefore(of.before))
 		}
-	}
-	if !cut.Hours.IsZero() {
-		p.run(ctx, u.pruneRefusals, minutesBefore(cut.Hours))
 	}
 	p.old(ctx, u.pruneClaims, cut.Now)
 	p.old(ctx, u.pruneAddresses, cut.Addresses)

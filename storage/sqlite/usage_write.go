@@ -27,8 +27,8 @@ func (a *usageAdmission) add(b storage.UsageBatch) error {
 			return err
 		}
 	}
-	for _, r := range b.Refusals {
-		if _, err := a.exec(a.refusal, a.keys[refOf(r.UsageKey)], storage.UsageMinute(storage.PerHour.Start(r.Hour)),
+	for _, r := range b.RefusalTallies() {
+		if _, err := a.exec(a.refusal, a.keys[refOf(r.UsageKey)], int(r.Step), storage.UsageMinute(r.Hour),
 			a.names[storage.UsageName{Organisation: r.Organisation, Name: r.Code}], r.Proven, r.Count, r.Last.UnixMicro()); err != nil {
 			return err
 		}

@@ -94,7 +94,11 @@ func usageQuestions(now time.Time) []usageQuestion {
 			return len(found), err
 		}},
 		usageQuestion{"refusals in 30 days", 1, func(ctx context.Context, s storage.Usage, organisation, _ string) (int, error) {
-			found, err := s.UsageRefusals(ctx, storage.UsageQuery{Organisation: organisation, From: now.Add(-30 * 24 * time.Hour), To: now})
+			found, err := s.UsageRefusals(ctx, storage.UsageQuery{Organisation: organisation, From: now.Add(-30 * 24 * time.Hour), To: now, Step: storage.PerDay})
+			return len(found), err
+		}},
+		usageQuestion{"refusals in 24 hours", 1, func(ctx context.Context, s storage.Usage, organisation, _ string) (int, error) {
+			found, err := s.UsageRefusals(ctx, storage.UsageQuery{Organisation: organisation, From: now.Add(-24 * time.Hour), To: now, Step: storage.PerHour})
 			return len(found), err
 		}},
 		usageQuestion{"last use of 20 credentials", 1, func(ctx context.Context, s storage.Usage, organisation, id string) (int, error) {

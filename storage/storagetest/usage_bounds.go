@@ -190,11 +190,11 @@ func usagePrune(t testing.TB, s storage.Usage) {
 		}
 	}
 	c.want("after hours were cut", left{2, 2, 4, 4, 4, 1}, count())
-	if got := c.refusals(of(around("acme", storage.PerDay), "", "k1")); len(got) != 1 || got[0].Count != 2 {
+	if got := c.refusals(of(around("acme", storage.PerHour), "", "k1")); len(got) != 1 || got[0].Count != 2 {
 		t.Errorf("refusals that are left: %+v", got)
 	}
-	if n := prune(storage.UsageCutoffs{Now: noon, Days: noon.Truncate(24 * time.Hour), Addresses: noon.Add(-24 * time.Hour)}, 0); n != 3*2*3+2 {
-		t.Errorf("removed %d rows of days and addresses, want 20", n)
+	if n := prune(storage.UsageCutoffs{Now: noon, Days: noon.Truncate(24 * time.Hour), Addresses: noon.Add(-24 * time.Hour)}, 0); n != 3*2*3+3+2 {
+		t.Errorf("removed %d rows of days and addresses, want 23", n)
 	}
 	c.want("after days and addresses were cut", left{2, 2, 1, 4, 2, 1}, count())
 	if origin := c.credentials("acme", "k1")["k1"].Origin; origin != "https://a.example" {

@@ -184,6 +184,15 @@ func usageRefusals(t testing.TB, s storage.Usage) {
 	day.Environment = ""
 	day.From, day.To = noon.Add(time.Minute), noon.Add(26*time.Hour)
 	c.want("refusals of later hours", []storage.UsageRefusal{refusal(k, "expired_api_key", true, 1, noon.Add(25*time.Hour))}, c.refusals(day))
+	days := around("acme", storage.PerDay)
+	days.From, days.To = noon, noon.Add(26*time.Hour)
+	c.want("refusals of tomorrow", []storage.UsageRefusal{refusal(k, "expired_api_key", true, 1, noon.Add(25*time.Hour))}, c.refusals(days))
+	days.From = noon.Add(-12 * time.Hour)
+	all := c.refusals(of(days, "", "k1"))
+	c.want("refusals of two days", []storage.UsageRefusal{
+		refusal(k, "too_many_failures", false, 40, noon), refusal(k, "expired_api_key", false, 7, noon),
+		refusal(k, "expired_api_key", true, 6, noon.Add(25*time.Hour)),
+	}, all)
 	c.want("no refusal is a request", storage.UsageCounts{}, c.total("acme"))
 }
 

@@ -78,24 +78,33 @@ func usageTwiceRace(t testing.TB, p usagePair) {
 	}
 }
 
-// usageNamesRace: up to the bound of names, many at once.
+// usageNamesRace: many at once bring new names, where there is room for a few.
 func usageNamesRace(t testing.TB, p usagePair) {
-	const each = storage.MaxUsagePatterns/many + 2
-	c := countedBy(t, p.here)
-	errs := together(many, func(i int) error {
-		b := storage.UsageBatch{Instance: fmt.Sprint("i", i), Sequence: 1, Now: noon, Every: time.Second}
-		for n := range each {
-			b.Rows = append(b.Rows, row(usageKey("acme", "k1"), fmt.Sprintf("GET /%d/%d", i, n), noon, 2, 1))
+	const room, each = 10, 2
+	for round := range 5 {
+		c := countedBy(t, p.here)
+		organisation := fmt.Sprint("org", round)
+		k := usageKey(organisation, "k1")
+		var fill storage.UsageBatch
+		for i := range storage.MaxUsagePatterns - room {
+			fill.Rows = append(fill.Rows, row(k, fmt.Sprint("GET /", i), noon, 2, 1))
 		}
-		return p.nth(i).AddUsage(t.Context(), b)
-	})
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
-	c.want("all requests", requests(2, many*each), c.total("acme"))
-	all := c.endpoints(around("acme", storage.PerDay))
-	if beyond := int64(many*each - storage.MaxUsagePatterns); len(all) != 1000 || all[0].Pattern != storage.UsageOther || all[0].Requests() != beyond {
-		t.Errorf("%d endpoints, %s with %d requests, want %d to others", len(all), all[0].Pattern, all[0].Requests(), beyond)
+		c.send(c.next(organisation, fill))
+		errs := together(many, func(i int) error {
+			b := storage.UsageBatch{Instance: fmt.Sprintf("r%d-%d", round, i), Sequence: 1, Now: noon, Every: time.Second}
+			for n := range each {
+				b.Rows = append(b.Rows, row(k, fmt.Sprintf("GET /%d/%d", i, n), noon, 2, 1))
+			}
+			return p.nth(i).AddUsage(t.Context(), b)
+		})
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		c.want("all requests", requests(2, storage.MaxUsagePatterns-room+many*each), c.total(organisation))
+		all := c.endpoints(around(organisation, storage.PerDay))
+		if len(all) != 1000 || all[0].Pattern != storage.UsageOther || all[0].Requests() != many*each-room {
+			t.Fatalf("round %d: %d endpoints, %s with %d requests, want %d to others", round, len(all), all[0].Pattern, all[0].Requests(), many*each-room)
+		}
 	}
 }
 

@@ -104,16 +104,17 @@ CREATE TABLE strikeplate_usage_addresses (
 ) WITH (fillfactor = 70);
 
 CREATE TABLE strikeplate_usage_refusals (
-	key      bigint NOT NULL,
-	bucket   integer NOT NULL, -- an hour
-	code     bigint NOT NULL,
-	proven   boolean NOT NULL,
-	requests bigint NOT NULL,
+	key       bigint NOT NULL,
+	step      smallint NOT NULL, -- 2: an hour, 3: a day
+	bucket    integer NOT NULL,
+	code      bigint NOT NULL,
+	proven    boolean NOT NULL,
+	requests  bigint NOT NULL,
 	last_seen timestamptz NOT NULL,
-	PRIMARY KEY (key, bucket, code, proven)
+	PRIMARY KEY (key, step, bucket, code, proven)
 ) WITH (fillfactor = 90);
 
-CREATE INDEX strikeplate_usage_refusals_oldest ON strikeplate_usage_refusals (bucket);
+CREATE INDEX strikeplate_usage_refusals_oldest ON strikeplate_usage_refusals (step, bucket);
 
 -- Tasks that one of several instances does.
 CREATE TABLE strikeplate_usage_claims (

@@ -103,15 +103,16 @@ CREATE TABLE strikeplate_usage_addresses (
 
 CREATE TABLE strikeplate_usage_refusals (
 	key       INTEGER NOT NULL,
-	bucket    INTEGER NOT NULL, -- an hour
+	step      INTEGER NOT NULL, -- 2: an hour, 3: a day
+	bucket    INTEGER NOT NULL,
 	code      INTEGER NOT NULL,
 	proven    INTEGER NOT NULL,
 	requests  INTEGER NOT NULL,
 	last_seen INTEGER NOT NULL,
-	PRIMARY KEY (key, bucket, code, proven)
+	PRIMARY KEY (key, step, bucket, code, proven)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX strikeplate_usage_refusals_oldest ON strikeplate_usage_refusals (bucket);
+CREATE INDEX strikeplate_usage_refusals_oldest ON strikeplate_usage_refusals (step, bucket);
 
 -- Tasks that one of several instances does.
 CREATE TABLE strikeplate_usage_claims (
