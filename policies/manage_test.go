@@ -86,7 +86,7 @@ func TestManageFitsKeyManagement(t *testing.T) {
 		}
 	}
 	scheme, err := keyauth.NewScheme(keyauth.SchemeConfig{
-		Formats: []keyauth.Format{{Prefix: "acme_"}}, TagKeys: [][]byte{slices.Repeat([]byte{7}, 32)},
+		Formats: []keyauth.Format{{Prefix: "acme_"}}, TagKeys: [][]byte{slices.Repeat([]byte{7}, 32)}, Hashing: keyauth.Hashing{InsecureCheap: true},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,12 @@ func write(t testing.TB, name, text string) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+	// Made elsewhere and moved: whoever watches must not see half of it.
+	made := filepath.Join(t.TempDir(), "made")
+	if err := os.WriteFile(made, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(made, name); err != nil {
 		t.Fatal(err)
 	}
 }

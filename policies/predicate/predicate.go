@@ -154,9 +154,3 @@ func (o Op) holds(order int) bool {
 		return order >= 0
 	}
 }
-
-// Rule is a predicate with the rule that it was made from.
-type Rule struct {
-	ID, Reason string
-	When       Predicate
-}
