@@ -79,7 +79,7 @@ func (b UsageBatch) RefusalTallies() []UsageRefusalTally {
 		}
 	}
 	return merged(all, func(a, b UsageRefusalTally) int {
-		return cmp.Or(a.UsageRefusal.compare(b.UsageRefusal), cmp.Compare(a.Step, b.Step))
+		return cmp.Or(a.compare(b.UsageRefusal), cmp.Compare(a.Step, b.Step))
 	}, func(t *UsageRefusalTally, o UsageRefusalTally) { t.Merge(o.UsageRefusal) })
 }
 

@@ -70,7 +70,7 @@ func (t *table) observe(o *Observation, at int64) {
 		t.totals.abandoned++
 	default:
 		if proven {
-			t.count(o, class, at)
+			key = t.count(o, class, at).key
 		}
 		t.refused(o, key, proven, at)
 	}

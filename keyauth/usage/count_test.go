@@ -189,6 +189,11 @@ func TestNothingHoldsUpTheRest(t *testing.T) {
 		func(_ *usage.Observation, p *strikeplate.Principal) { p.Lineage = bad },
 		func(_ *usage.Observation, p *strikeplate.Principal) { p.Environment = strikeplate.Environment(bad) },
 		func(_ *usage.Observation, p *strikeplate.Principal) { *p = strikeplate.Principal{} },
+		func(o *usage.Observation, p *strikeplate.Principal) {
+			refused := *p
+			refused.Lineage, refused.Environment = bad, strikeplate.Environment(bad)
+			o.Refusal = &strikeplate.Error{Status: 402, Code: strikeplate.CodeLapsed, Principal: &refused}
+		},
 	} {
 		o, p := good, *good.Principal
 		o.Principal = &p
@@ -199,7 +204,7 @@ func TestNothingHoldsUpTheRest(t *testing.T) {
 		}
 	}
 	flush(t, counter)
-	if st := counter.Stats(); st.Stored != 12 || st.Dropped != 0 {
+	if st := counter.Stats(); st.Stored != 14 || st.Dropped != 0 {
 		t.Errorf("stats: %+v", st)
 	}
 }
