@@ -20,6 +20,7 @@ import (
 	"github.com/strikeplate/strikeplate"
 	"github.com/strikeplate/strikeplate/keyauth/console"
 	"github.com/strikeplate/strikeplate/keyauth/manage"
+	"github.com/strikeplate/strikeplate/keyauth/usage"
 	"github.com/strikeplate/strikeplate/storage/memory"
 )
 
@@ -44,7 +45,12 @@ func run(ctx context.Context, addr string, ready func(url string)) error {
 	}
 	store := memory.New()
 	defer store.Close(context.Background())
-	handler, err := handler(ctx, store)
+	counter, err := usage.New(usage.Config{Store: store})
+	if err != nil {
+		return err
+	}
+	defer counter.Close(context.Background())
+	handler, err := handler(ctx, store, counter)
 	if err != nil {
 		return err
 	}
@@ -62,7 +68,7 @@ func run(ctx context.Context, addr string, ready func(url string)) error {
 }
 
 // handler wires the page as a service would, and the fake sign-in around it.
-func handler(ctx context.Context, store *memory.Store) (http.Handler, error) {
+func handler(ctx context.Context, store *memory.Store, counter *usage.Counter) (http.Handler, error) {
 	scheme, catalog, err := product()
 	if err != nil {
 		return nil, err
@@ -76,7 +82,7 @@ func handler(ctx context.Context, store *memory.Store) (http.Handler, error) {
 		Scheme: scheme, Keys: store, Directory: store, Catalog: catalog, MaxKeys: 10,
 		Terms:    manage.Terms{AllowlistPlans: []string{"team", "enterprise"}},
 		Reveal:   manage.Reveal{Seal: seal},
-		LastUsed: store.LastUsed, Now: clock.now,
+		LastUsed: counter.LastUsed, Now: clock.now,
 	})
 	if err != nil {
 		return nil, err
@@ -87,7 +93,7 @@ func handler(ctx context.Context, store *memory.Store) (http.Handler, error) {
 	sessions := &sessions{}
 	page, err := console.New(console.Config{
 		Manage: keys, Scheme: scheme, Catalog: catalog, Terms: manage.Terms{AllowlistPlans: []string{"team", "enterprise"}},
-		Usage: store, Replays: store, Members: members{}, Apps: &apps{},
+		Usage: counter, Replays: store, Members: members{}, Apps: &apps{},
 		SignedIn: sessions.actor, FreshSignIn: sessions.since,
 		Product: console.Product{
 			Name: "Mavio", Base: "/settings/developer", Home: "/", Data: "meetings", EnvironmentVariable: "MAVIO_API_KEY",

@@ -12,6 +12,7 @@ import (
 
 	"github.com/strikeplate/strikeplate/keyauth"
 	"github.com/strikeplate/strikeplate/keyauth/manage"
+	"github.com/strikeplate/strikeplate/keyauth/usage"
 	"github.com/strikeplate/strikeplate/scope"
 	"github.com/strikeplate/strikeplate/storage"
 )
@@ -24,7 +25,7 @@ type Config struct {
 	Scheme  *keyauth.Scheme
 	Terms   manage.Terms
 	Catalog *scope.Catalog
-	// Usage tells what keys were used for; a [storage.Usage] fits. Nil: pages say
+	// Usage tells what keys were used for; a [*usage.Counter] fits. Nil: pages say
 	// that usage isn't counted.
 	Usage Usage
 	// Members lists whom a key may be issued to. Nil: the creator types an id.
@@ -99,13 +100,13 @@ func (e *Elsewhere) Error() string { return "console: nobody is signed in: see "
 func (e *Elsewhere) Unwrap() error { return ErrSignedOut }
 
 // Usage answers what keys were used for. The methods are those of
-// [storage.Usage], which says what they do.
+// [*usage.Counter], which says what they do.
 type Usage interface {
-	UsageSeries(ctx context.Context, q storage.UsageQuery) ([]storage.UsagePoint, error)
-	UsageEndpoints(ctx context.Context, q storage.UsageQuery) ([]storage.UsageEndpoint, error)
-	UsageAddresses(ctx context.Context, q storage.UsageQuery) ([]storage.UsageAddress, error)
-	UsageRefusals(ctx context.Context, q storage.UsageQuery) ([]storage.UsageRefusal, error)
-	UsageOfCredentials(ctx context.Context, organisation string, credentials []string) (map[string]storage.UsageSeen, error)
+	Series(ctx context.Context, q storage.UsageQuery) (usage.Series, error)
+	Endpoints(ctx context.Context, q storage.UsageQuery) ([]storage.UsageEndpoint, error)
+	Refusals(ctx context.Context, q storage.UsageQuery) ([]storage.UsageRefusal, error)
+	Addresses(ctx context.Context, organisation, lineage, credential string) ([]storage.UsageAddress, error)
+	Credentials(ctx context.Context, organisation string, ids []string) (map[string]storage.UsageSeen, error)
 }
 
 // Members lists an organisation's people, for pickers and to tell names.

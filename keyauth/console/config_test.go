@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/strikeplate/strikeplate/keyauth/console"
-	"github.com/strikeplate/strikeplate/storage"
+	"github.com/strikeplate/strikeplate/keyauth/usage"
 )
 
 func TestNewRefuses(t *testing.T) {
@@ -70,4 +70,4 @@ func TestProduct(t *testing.T) {
 	root.send("ada", root.request(http.MethodGet, "/api/keys", "")).want(t, 200)
 }
 
-var _ console.Usage = storage.Usage(nil) // a backend fits
+var _ console.Usage = (*usage.Counter)(nil)

@@ -3,7 +3,7 @@
 // one http.Handler, to be mounted behind the service's own sign-in.
 //
 //	page, err := console.New(console.Config{
-//		Manage: keys, Scheme: scheme, Catalog: catalog, Usage: store, Replays: store,
+//		Manage: keys, Scheme: scheme, Catalog: catalog, Usage: counter, Replays: store,
 //		SignedIn: func(r *http.Request) (storage.Actor, error) { … }, // the service's session
 //		Product:  console.Product{Name: "Mavio", Base: "/settings/developer", EnvironmentVariable: "MAVIO_API_KEY"},
 //	})

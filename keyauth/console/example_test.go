@@ -32,7 +32,7 @@ func Example() {
 		panic(err)
 	}
 	page, err := console.New(console.Config{
-		Manage: keys, Scheme: scheme, Usage: store, Replays: store,
+		Manage: keys, Scheme: scheme, Replays: store,
 		SignedIn: func(*http.Request) (storage.Actor, error) { // your session
 			return storage.Actor{User: "user_ada", Organisation: "org", Role: "admin"}, nil
 		},

@@ -139,8 +139,7 @@ func TestIdempotencyAfterAnUnknownOutcome(t *testing.T) {
 	keys := &unsure{}
 	w := newWorld(t, func(s *setting) {
 		keys.Keys = s.manage.Keys
-		s.manage.Keys = keys
-		s.manage.Audit = s.console.Usage.(storage.Audit)
+		s.manage.Keys, s.manage.Audit = keys, s.manage.Keys.(storage.Audit)
 	})
 	keys.unsure = true
 	w.call("ada", "POST", "/keys", body, "Idempotency-Key", "k").wantCode(t, 503, manage.CodeUnknown)
@@ -196,7 +195,7 @@ func (w *world) twin() *world {
 	other := newWorld(w, func(s *setting) {
 		s.manage.MaxKeys = manage.Unlimited
 		s.manage.Keys, s.manage.Directory, s.manage.Audit = w.store, w.store, w.store
-		s.console.Replays, s.console.Usage = w.store, w.store
+		s.console.Replays = w.store
 	})
 	return other
 }

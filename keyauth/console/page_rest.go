@@ -62,7 +62,7 @@ func (s *Console) showUsage(v *visit) error {
 	view := usageView{
 		Key: k, Counted: u.counted, Chart: drawChart(u.points), Points: u.points,
 		Requests: grouped(u.total.Requests()), Errors: grouped(u.total.Errors()), Rate: percent(u.total.ErrorRate()),
-		Latency: u.total.MeanLatency().Round(time.Millisecond / 10).String(), Used: "Never", UsedAt: u.seen.Succeeded,
+		Latency: milliseconds(u.total.MeanLatency()), Used: "Never", UsedAt: u.seen.Succeeded,
 		Origin: u.seen.Origin, Missing: map[string]bool{},
 	}
 	if !u.seen.Succeeded.IsZero() {

@@ -17,6 +17,7 @@ import (
 	"github.com/strikeplate/strikeplate"
 	"github.com/strikeplate/strikeplate/keyauth"
 	"github.com/strikeplate/strikeplate/keyauth/manage"
+	"github.com/strikeplate/strikeplate/keyauth/usage"
 	"github.com/strikeplate/strikeplate/storage"
 )
 
@@ -73,12 +74,7 @@ func TestListPages(t *testing.T) {
 		w.create("ada", creation(fmt.Sprintf("key number %d.", i)))
 	}
 	first := w.get("ada", "/").want(t, 200, "number 59.", "Older keys", "<strong>60</strong> keys used").wantNone(t, "number 9.")
-	next := html.UnescapeString(between(first.body, `href="`+base+`/?`, `"`))
-	for _, link := range strings.Split(first.body, `href="`+base+`/?`)[1:] {
-		if strings.HasPrefix(link, "cursor=") {
-			next = html.UnescapeString(link[:strings.Index(link, `"`)])
-		}
-	}
+	next := "cursor=" + html.UnescapeString(between(first.body, `href="`+base+`/?cursor=`, `"`))
 	w.get("ada", "/?"+next).want(t, 200, "number 9.", "First page").wantNone(t, "number 59.", "Older keys")
 	w.get("ada", "/?cursor=nonsense").want(t, 400)
 }
@@ -508,23 +504,23 @@ type brokenUsage struct{}
 
 var errCut = errors.New("wires are cut")
 
-func (brokenUsage) UsageSeries(context.Context, storage.UsageQuery) ([]storage.UsagePoint, error) {
+func (brokenUsage) Series(context.Context, storage.UsageQuery) (usage.Series, error) {
+	return usage.Series{}, errCut
+}
+
+func (brokenUsage) Endpoints(context.Context, storage.UsageQuery) ([]storage.UsageEndpoint, error) {
 	return nil, errCut
 }
 
-func (brokenUsage) UsageEndpoints(context.Context, storage.UsageQuery) ([]storage.UsageEndpoint, error) {
+func (brokenUsage) Refusals(context.Context, storage.UsageQuery) ([]storage.UsageRefusal, error) {
 	return nil, errCut
 }
 
-func (brokenUsage) UsageAddresses(context.Context, storage.UsageQuery) ([]storage.UsageAddress, error) {
+func (brokenUsage) Addresses(context.Context, string, string, string) ([]storage.UsageAddress, error) {
 	return nil, errCut
 }
 
-func (brokenUsage) UsageRefusals(context.Context, storage.UsageQuery) ([]storage.UsageRefusal, error) {
-	return nil, errCut
-}
-
-func (brokenUsage) UsageOfCredentials(context.Context, string, []string) (map[string]storage.UsageSeen, error) {
+func (brokenUsage) Credentials(context.Context, string, []string) (map[string]storage.UsageSeen, error) {
 	return nil, errCut
 }
 

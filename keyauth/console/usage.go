@@ -72,31 +72,20 @@ func (s *Console) askUsage(ctx context.Context, k manage.Key, sp span, lineage b
 			u.missing = append(u.missing, what)
 		}
 	}
-	points, err := s.c.Usage.UsageSeries(ctx, q)
+	series, err := s.c.Usage.Series(ctx, q)
 	ask("series", err)
-	u.fill(points)
-	u.endpoints, err = s.c.Usage.UsageEndpoints(ctx, q)
+	u.points, u.total = series.Points, series.Total
+	u.endpoints, err = s.c.Usage.Endpoints(ctx, q)
 	ask("endpoints", err)
-	u.addresses, err = s.c.Usage.UsageAddresses(ctx, q)
+	u.addresses, err = s.c.Usage.Addresses(ctx, q.Organisation, q.Lineage, q.Credential)
 	ask("addresses", err)
-	u.refusals, err = s.c.Usage.UsageRefusals(ctx, q)
+	q.Step = 0 // refusals have steps of their own
+	u.refusals, err = s.c.Usage.Refusals(ctx, q)
 	ask("refusals", err)
-	seen, err := s.c.Usage.UsageOfCredentials(ctx, k.Organisation, []string{k.ID})
+	seen, err := s.c.Usage.Credentials(ctx, k.Organisation, []string{k.ID})
 	ask("last_used", err)
 	u.seen = seen[k.ID]
 	return u
-}
-
-// fill puts a bucket where nothing was counted, and adds all up.
-func (u *usageOf) fill(points []storage.UsagePoint) {
-	at := make(map[int64]storage.UsageCounts, len(points))
-	for _, p := range points {
-		at[p.Start.Unix()] = p.UsageCounts
-		u.total.Add(p.UsageCounts)
-	}
-	for start := u.from; start.Before(u.to); start = start.Add(u.span.step.Width()) {
-		u.points = append(u.points, storage.UsagePoint{Start: start, UsageCounts: at[start.Unix()]})
-	}
 }
 
 func (u usageOf) wire() usageJSON {

@@ -62,6 +62,10 @@ func grouped(n int64) string {
 	return text
 }
 
+func milliseconds(d time.Duration) string {
+	return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', 1, 64) + " ms"
+}
+
 func percent(part float64) string {
 	switch {
 	case part == 0:

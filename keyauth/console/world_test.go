@@ -25,6 +25,7 @@ import (
 	"github.com/strikeplate/strikeplate/keyauth"
 	"github.com/strikeplate/strikeplate/keyauth/console"
 	"github.com/strikeplate/strikeplate/keyauth/manage"
+	"github.com/strikeplate/strikeplate/keyauth/usage"
 	"github.com/strikeplate/strikeplate/scope"
 	"github.com/strikeplate/strikeplate/storage"
 	"github.com/strikeplate/strikeplate/storage/memory"
@@ -102,6 +103,8 @@ func newWorld(t testing.TB, change ...func(*setting)) *world {
 		scope.Entry{Scope: "meetings:write", Description: "Delete meetings"},
 		scope.Entry{Scope: "webhooks:read", Description: "List webhook subscriptions"},
 	))(t)
+	counter := made(usage.New(usage.Config{Store: w.store, Every: 5 * time.Minute, Now: w.clock}))(t)
+	t.Cleanup(func() { _ = counter.Close(context.Background()) })
 	s := setting{
 		catalog: w.catalog,
 		formats: []keyauth.Format{{Prefix: "mvo_", Environments: []strikeplate.Environment{strikeplate.Live, strikeplate.Test}}},
@@ -109,7 +112,7 @@ func newWorld(t testing.TB, change ...func(*setting)) *world {
 			Keys: w.store, Directory: w.store, MaxKeys: 10, LastUsed: w.store.LastUsed, Now: w.clock,
 		},
 		console: console.Config{
-			Usage: w.store, Replays: w.store, Members: members{}, Apps: w.apps, Now: w.clock, SignedIn: w.actor,
+			Usage: counter, Replays: w.store, Members: members{}, Apps: w.apps, Now: w.clock, SignedIn: w.actor,
 			FreshSignIn: func(*http.Request) (time.Time, error) { return w.signedIn, nil },
 			Product: console.Product{
 				Name: "Mavio", Base: base, Data: "meetings", EnvironmentVariable: "MAVIO_API_KEY",
