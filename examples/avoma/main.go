@@ -128,7 +128,7 @@ func management(site *demo.Site, scheme *keyauth.Scheme, engine *policies.Engine
 		return nil, nil, err
 	}
 	page, err := console.New(console.Config{
-		Manage: manager, Scheme: scheme, Usage: site.Store, Members: site, Replays: site.Store,
+		Manage: manager, Scheme: scheme, Usage: counter, Members: site, Replays: site.Store,
 		SignedIn: site.SignedIn, FreshSignIn: site.FreshSignIn, Now: site.Clock.Now,
 		Product: console.Product{Name: "Avoma", Base: "/settings/developer", Home: "/", Data: "meetings",
 			EnvironmentVariable: "AVOMA_API_KEY", TryURL: site.Base + "/v1/whoami", SignInURL: "/sign-in"},
