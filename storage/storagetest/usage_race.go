@@ -78,6 +78,14 @@ func usageTwiceRace(t testing.TB, p usagePair) {
 	}
 }
 
+// sayHello makes a round's instances known beforehand: first batches may wait for
+// each other, and a race must not.
+func sayHello(c *counted, round int) {
+	for i := range many {
+		c.send(storage.UsageBatch{Instance: fmt.Sprintf("r%d-%d", round, i), Sequence: 1, Now: noon, Every: time.Second})
+	}
+}
+
 // usageNamesRace: many at once bring new names, where there is room for a few.
 func usageNamesRace(t testing.TB, p usagePair) {
 	const room, each = 10, 2
@@ -90,8 +98,9 @@ func usageNamesRace(t testing.TB, p usagePair) {
 			fill.Rows = append(fill.Rows, row(k, fmt.Sprint("GET /", i), noon, 2, 1))
 		}
 		c.send(c.next(organisation, fill))
+		sayHello(c, round)
 		errs := together(many, func(i int) error {
-			b := storage.UsageBatch{Instance: fmt.Sprintf("r%d-%d", round, i), Sequence: 1, Now: noon, Every: time.Second}
+			b := storage.UsageBatch{Instance: fmt.Sprintf("r%d-%d", round, i), Sequence: 2, Now: noon, Every: time.Second}
 			for n := range each {
 				b.Rows = append(b.Rows, row(k, fmt.Sprintf("GET /%d/%d", i, n), noon, 2, 1))
 			}
@@ -134,12 +143,13 @@ func usageClaimRace(t testing.TB, p usagePair) {
 func usageEraseRace(t testing.TB, p usagePair) {
 	c := countedBy(t, p.here)
 	for round := range 10 {
+		sayHello(c, round)
 		errs := together(many, func(i int) error {
 			if i%16 == 15 {
 				return p.nth(i/16).EraseUsage(t.Context(), "acme")
 			}
 			return p.nth(i).AddUsage(t.Context(), storage.UsageBatch{
-				Instance: fmt.Sprintf("r%d-%d", round, i), Sequence: 1, Now: noon, Every: time.Second,
+				Instance: fmt.Sprintf("r%d-%d", round, i), Sequence: 2, Now: noon, Every: time.Second,
 				Rows: []storage.UsageRow{row(usageKey("acme", fmt.Sprint("k", i%2)), fmt.Sprint("GET /", i%3), noon, 2, 1)},
 			})
 		})
