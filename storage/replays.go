@@ -46,8 +46,10 @@ type Replays interface {
 	// is remembered already and not expired at r.Begun, it returns what is
 	// remembered, and false.
 	//
-	// Failures: ErrReplays, counted without those that expired; what
-	// [Replay.Check] says. Nothing is remembered then.
+	// Beginning one also removes those of the organisation that have expired at
+	// r.Begun, so that there are never more than MaxReplays of it.
+	//
+	// Failures: ErrReplays; what [Replay.Check] says. Nothing is remembered then.
 	BeginReplay(ctx context.Context, r Replay) (known Replay, begun bool, err error)
 	// SettleReplay tells what the request made. An empty target says that it made
 	// nothing, surely: it is forgotten, and may be sent again. Failures:
@@ -55,6 +57,7 @@ type Replays interface {
 	SettleReplay(ctx context.Context, organisation, request, target string) error
 	// PruneReplays removes up to limit requests of any organisation that are
 	// expired at a moment, and returns how many; limit counts as [BatchSize] says.
+	// It is upkeep, for organisations that begin no more.
 	PruneReplays(ctx context.Context, now time.Time, limit int) (int, error)
 }
 

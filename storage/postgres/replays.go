@@ -13,7 +13,7 @@ import (
 var _ storage.Replays = (*Store)(nil)
 
 type replayStatements struct {
-	lock, known, waiting, begin, settle, forget, prune, erase string
+	lock, known, clear, held, begin, settle, forget, prune, erase string
 }
 
 func renderedReplays(sql func(string) string) replayStatements {
@@ -23,10 +23,10 @@ func renderedReplays(sql func(string) string) replayStatements {
 		lock: `SELECT pg_advisory_xact_lock(hashtextextended('strikeplate replays ' || $1, 0))`,
 		known: sql(`SELECT body, target, begun, expires FROM strikeplate_replays
 			WHERE organisation = $1 AND request = $2 AND expires > $3`),
-		waiting: sql(`SELECT count(*) FROM strikeplate_replays WHERE organisation = $1 AND expires > $2`),
+		clear: sql(`DELETE FROM strikeplate_replays WHERE organisation = $1 AND expires <= $2`),
+		held:  sql(`SELECT count(*) FROM strikeplate_replays WHERE organisation = $1`),
 		begin: sql(`INSERT INTO strikeplate_replays (organisation, request, body, target, begun, expires)
-			VALUES ($1, $2, $3, '', $4, $5) ON CONFLICT (organisation, request) DO UPDATE
-			SET body = excluded.body, target = '', begun = excluded.begun, expires = excluded.expires`),
+			VALUES ($1, $2, $3, '', $4, $5)`),
 		settle: sql(`UPDATE strikeplate_replays SET target = $3 WHERE organisation = $1 AND request = $2 AND target = ''`),
 		forget: sql(`DELETE FROM strikeplate_replays WHERE organisation = $1 AND request = $2 AND target = ''`),
 		prune: sql(`DELETE FROM strikeplate_replays WHERE (organisation, request) IN (
@@ -76,11 +76,14 @@ func (s *Store) beginReplay(ctx context.Context, tx pgx.Tx, r storage.Replay) (k
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return known, false, false, err
 	}
-	var waiting int
-	if err := tx.QueryRow(ctx, s.sql.replays.waiting, r.Organisation, r.Begun).Scan(&waiting); err != nil {
+	if _, err := tx.Exec(ctx, s.sql.replays.clear, r.Organisation, r.Begun); err != nil {
 		return known, false, false, err
 	}
-	if waiting >= storage.MaxReplays {
+	var held int
+	if err := tx.QueryRow(ctx, s.sql.replays.held, r.Organisation).Scan(&held); err != nil {
+		return known, false, false, err
+	}
+	if held >= storage.MaxReplays {
 		return known, false, true, nil
 	}
 	_, err = tx.Exec(ctx, s.sql.replays.begin, r.Organisation, r.Request, r.Body, r.Begun, r.Expires)

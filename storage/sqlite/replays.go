@@ -13,15 +13,16 @@ var _ storage.Replays = (*Store)(nil)
 
 // replayStatements run within a transaction of the writer.
 type replayStatements struct {
-	known, waiting, begin, settle, forget, prune, erase *sql.Stmt
+	known, clear, held, begin, settle, forget, prune, erase *sql.Stmt
 }
 
 func (all *replayStatements) texts(s *Store) []statement {
 	return []statement{
 		{&all.known, s.writer, `SELECT body, target, begun, expires FROM strikeplate_replays
 			WHERE organisation = ? AND request = ? AND expires > ?`},
-		{&all.waiting, s.writer, `SELECT count(*) FROM strikeplate_replays WHERE organisation = ? AND expires > ?`},
-		{&all.begin, s.writer, `INSERT OR REPLACE INTO strikeplate_replays (organisation, request, body, target, begun, expires)
+		{&all.clear, s.writer, `DELETE FROM strikeplate_replays WHERE organisation = ? AND expires <= ?`},
+		{&all.held, s.writer, `SELECT count(*) FROM strikeplate_replays WHERE organisation = ?`},
+		{&all.begin, s.writer, `INSERT INTO strikeplate_replays (organisation, request, body, target, begun, expires)
 			VALUES (?, ?, ?, '', ?, ?)`},
 		{&all.settle, s.writer, `UPDATE strikeplate_replays SET target = ?3 WHERE organisation = ?1 AND request = ?2 AND target = ''`},
 		{&all.forget, s.writer, `DELETE FROM strikeplate_replays WHERE organisation = ?1 AND request = ?2 AND target = ''`},
@@ -50,12 +51,14 @@ func (s *Store) BeginReplay(ctx context.Context, r storage.Replay) (known storag
 		case !errors.Is(err, sql.ErrNoRows):
 			return err
 		}
-		var waiting int
-		row = tx.StmtContext(ctx, s.sql.replays.waiting).QueryRowContext(ctx, r.Organisation, r.Begun.UnixMicro())
-		if err := row.Scan(&waiting); err != nil {
+		if _, err := tx.StmtContext(ctx, s.sql.replays.clear).ExecContext(ctx, r.Organisation, r.Begun.UnixMicro()); err != nil {
 			return err
 		}
-		if full = waiting >= storage.MaxReplays; full {
+		var held int
+		if err := tx.StmtContext(ctx, s.sql.replays.held).QueryRowContext(ctx, r.Organisation).Scan(&held); err != nil {
+			return err
+		}
+		if full = held >= storage.MaxReplays; full {
 			return nil
 		}
 		begun, known = true, r

@@ -172,6 +172,10 @@ func replaysBounded(t testing.TB, s storage.Replays) {
 	wantBegun(t, s, beyond, true)
 	beyond.Request, beyond.Begun, beyond.Expires = "later", noon.Add(time.Hour), noon.Add(2*time.Hour)
 	wantBegun(t, s, beyond, true) // all others have expired
+	// They are gone: what is left to prune is the other organisation's.
+	if n, err := s.PruneReplays(t.Context(), noon.Add(time.Hour), 0); err != nil || n != 1 {
+		t.Fatalf("PruneReplays: %d, %v; want 1", n, err)
+	}
 }
 
 func replaysPruned(t testing.TB, s storage.Replays) {
