@@ -104,7 +104,6 @@ func newWorld(t testing.TB, change ...func(*setting)) *world {
 		scope.Entry{Scope: "webhooks:read", Description: "List webhook subscriptions"},
 	))(t)
 	counter := made(usage.New(usage.Config{Store: w.store, Every: 5 * time.Minute, Now: w.clock}))(t)
-	t.Cleanup(func() { _ = counter.Close(context.Background()) })
 	s := setting{
 		catalog: w.catalog,
 		formats: []keyauth.Format{{Prefix: "mvo_", Environments: []strikeplate.Environment{strikeplate.Live, strikeplate.Test}}},
@@ -134,6 +133,7 @@ func newWorld(t testing.TB, change ...func(*setting)) *world {
 	w.server = httptest.NewServer(s.edge.Handler(page))
 	t.Cleanup(func() {
 		w.server.Close()
+		_ = counter.Close(context.Background())
 		_ = w.store.Close(context.Background())
 	})
 	return w
