@@ -84,7 +84,8 @@ allow["role"] := "r" if input.principal.settings.roles[input.resource.owner] == 
 allow["pairs"] := "r" if { some who, role in input.principal.settings.roles; role != "admin"; who == input.resource.creator }
 allow["data"] := "r" if input.principal.subject in data.policies.teams[input.resource.kind]
 allow["attending"] := "r" if { some p in input.resource.participants; input.principal.settings.roles[p] == "admin" }
-deny["not-role"] := "d" if { not input.principal.settings.roles[input.resource.owner]; input.resource.size < 2 }`,
+deny["not-role"] := "d" if { not has_role; input.resource.size < 2 }
+has_role if input.principal.settings.roles[input.resource.owner]`,
 		"policies/teams/data.json", `{"draft": ["u1", "ß", "u2"], "Draft": ["U1"], "é": []}`}},
 	{"known", "meetings", []string{"lib.rego", `package policies.lib
 default rank := 1

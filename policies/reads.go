@@ -2,6 +2,7 @@ package policies
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -37,7 +38,17 @@ var broad = map[string]bool{
 
 // readsOf follows the rules that refs can lead to.
 func readsOf(c *ast.Compiler, refs []ast.Ref) reads {
-	w := readsWalk{compiler: c, seen: make(map[*ast.Rule]bool), paths: make(map[string]ast.Ref), impure: make(map[string]bool)}
+	w := walkedFrom(c, refs)
+	return w.result()
+}
+
+// reachable returns the rules that refs can lead to, in no order.
+func reachable(c *ast.Compiler, refs []ast.Ref) []*ast.Rule {
+	return slices.Collect(maps.Keys(walkedFrom(c, refs).seen))
+}
+
+func walkedFrom(c *ast.Compiler, refs []ast.Ref) *readsWalk {
+	w := &readsWalk{compiler: c, seen: make(map[*ast.Rule]bool), paths: make(map[string]ast.Ref), impure: make(map[string]bool)}
 	for _, name := range restricted() {
 		w.impure[name] = true
 	}
@@ -49,7 +60,7 @@ func readsOf(c *ast.Compiler, refs []ast.Ref) reads {
 		w.queue = w.queue[1:]
 		w.rule(next)
 	}
-	return w.result()
+	return w
 }
 
 type readsWalk struct {
@@ -62,7 +73,7 @@ type readsWalk struct {
 }
 
 func (w *readsWalk) result() reads {
-	for _, key := range slices.Sorted(mapKeys(w.paths)) {
+	for _, key := range slices.Sorted(maps.Keys(w.paths)) {
 		path := w.paths[key]
 		covered := slices.ContainsFunc(w.out.paths, func(p ast.Ref) bool { return path.HasPrefix(p) })
 		if !covered {
@@ -72,16 +83,6 @@ func (w *readsWalk) result() reads {
 	slices.Sort(w.out.volatile)
 	w.out.volatile = slices.Compact(w.out.volatile)
 	return w.out
-}
-
-func mapKeys[V any](m map[string]V) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 // follow queues the rules that a reference to data can lead to.

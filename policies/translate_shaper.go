@@ -66,6 +66,9 @@ func newShaper(ctx context.Context, c shaperConfig) (*shaper, error) {
 		}
 		s.objects = append(s.objects, shaperObject{query: query, rules: c.rules.of(ref)})
 	}
+	if err := checkNegations(c.compiler, c.rules.refs()); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrSource, c.kind, err)
+	}
 	if err := s.choose(ctx); err != nil {
 		return nil, err
 	}
