@@ -106,8 +106,10 @@ func TestBrokenChangeKeepsTheOldRevision(t *testing.T) {
 	if err := e.Ready(); err != nil {
 		t.Errorf("mended, and not ready: %v", err)
 	}
-	lines := log.lines()
-	if len(lines) < 5 || strings.Count(strings.Join(lines, "\n"), "policies changed") != 2 {
+	eventually(t, "a line for each change", func() bool { // written after the swap
+		return strings.Count(strings.Join(log.lines(), "\n"), "policies changed") == 2
+	})
+	if lines := log.lines(); len(lines) < 5 {
 		t.Errorf("the log has not one line for each change: %q", lines)
 	}
 }

@@ -342,3 +342,15 @@ type UsageClaim struct {
 	Organisation, Task, Holder string
 	Now, Until                 time.Time
 }
+
+// UsageKnown is what is known of the use of some keys, for a sweep of those that
+// nobody uses.
+type UsageKnown struct {
+	// LastUsed is when each key was last presented and proven, also if it was
+	// then refused: a key that is tried in vain is not idle. One that was never
+	// seen is left out.
+	LastUsed map[string]time.Time
+	// CompleteSince is the moment since which no use went unnoticed: no instance
+	// that didn't report, no window that was dropped. Zero: nothing is known.
+	CompleteSince time.Time
+}

@@ -20,16 +20,9 @@ type Idle struct {
 	LastUsed func(ctx context.Context, organisation string, ids []string) (Usage, error)
 }
 
-// Usage is what is known of the use of some keys.
-type Usage struct {
-	// LastUsed is when each key was last presented and proven, also if it was
-	// then refused: a key that is tried in vain is not idle. One that was never
-	// seen is left out.
-	LastUsed map[string]time.Time
-	// CompleteSince is the moment since which no use went unnoticed: no instance
-	// that didn't report, no window that was dropped. Zero: nothing is known.
-	CompleteSince time.Time
-}
+// Usage is what is known of the use of some keys. Package usage tells it, which
+// may not import this one.
+type Usage = storage.UsageKnown
 
 // idle takes out of an organisation's active keys those that idle, and returns
 // the rest.
@@ -52,7 +45,7 @@ func (w *sweeping) idle(ctx context.Context, organisation string, active []stora
 	}
 	var rest []storage.Key
 	for _, k := range active {
-		verdict := usage.judge(k, w.now.Add(-h.After))
+		verdict := judge(usage, k, w.now.Add(-h.After))
 		if verdict == idles {
 			if verdict, err = w.couldBeUsed(ctx, k); err != nil {
 				return nil, err
@@ -89,7 +82,7 @@ const (
 // seen, that is known only if its whole life was watched: one from before may
 // have been used then, and an imported one, whose record may say that it is
 // older than the watch, came to this service at a moment that nobody knows.
-func (u Usage) judge(k storage.Key, since time.Time) verdict {
+func judge(u Usage, k storage.Key, since time.Time) verdict {
 	last, seen := u.LastUsed[k.ID]
 	switch {
 	case seen && !last.Before(since):

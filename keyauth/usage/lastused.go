@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/strikeplate/strikeplate/keyauth/operate"
 	"github.com/strikeplate/strikeplate/storage"
 )
 
@@ -59,21 +58,21 @@ func seen(ctx context.Context, ask func(context.Context, string, []string) (map[
 // proven. What this process has counted is stored first; while that fails, while
 // another instance is silent, or after something was dropped, it says that
 // nothing is complete.
-func (u *Counter) Idle(ctx context.Context, organisation string, ids []string) (operate.Usage, error) {
+func (u *Counter) Idle(ctx context.Context, organisation string, ids []string) (storage.UsageKnown, error) {
 	if err := u.Flush(ctx); err != nil {
-		return operate.Usage{}, fmt.Errorf("usage: %w", err)
+		return storage.UsageKnown{}, fmt.Errorf("usage: %w", err)
 	}
 	// First how far knowledge goes, then what is known: a gap that is noted in
 	// between is not overlooked the next time, but a use in between is seen.
 	since, err := u.c.Store.UsageCompleteSince(ctx, organisation, u.now())
 	if err != nil {
-		return operate.Usage{}, fmt.Errorf("usage: completeness: %w", err)
+		return storage.UsageKnown{}, fmt.Errorf("usage: completeness: %w", err)
 	}
 	found, err := u.Credentials(ctx, organisation, ids)
 	if err != nil {
-		return operate.Usage{}, err
+		return storage.UsageKnown{}, err
 	}
-	use := operate.Usage{LastUsed: make(map[string]time.Time, len(found)), CompleteSince: since}
+	use := storage.UsageKnown{LastUsed: make(map[string]time.Time, len(found)), CompleteSince: since}
 	for id, s := range found {
 		use.LastUsed[id] = s.Presented
 	}
