@@ -216,7 +216,7 @@ func (a *api) created(status int, body createdJSON) *createdOutput {
 
 func (a *api) change(ctx context.Context, actor storage.Actor, in *changeInput) (*keyOutput, error) {
 	if in.IfMatch == "" {
-		return nil, refuse(http.StatusPreconditionRequired, "precondition_required", "Send If-Match with the key's ETag, so that nobody else's change is overwritten.")
+		return nil, refuse(http.StatusPreconditionRequired, CodeUnconditional, "Send If-Match with the key's ETag, so that nobody else's change is overwritten.")
 	}
 	c := in.Body
 	rest := c.Allow != nil || c.Expires.Sent || c.Metadata != nil

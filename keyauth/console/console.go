@@ -77,5 +77,5 @@ func (s *Console) routePages(mux *http.ServeMux) {
 }
 
 func nowhere() *strikeplate.Error {
-	return &strikeplate.Error{Status: http.StatusNotFound, Code: "not_found", Message: "There is no such page."}
+	return &strikeplate.Error{Status: http.StatusNotFound, Code: CodeNowhere, Message: "There is no such page."}
 }

@@ -39,7 +39,7 @@ func (a *api) matched(ctx context.Context, actor storage.Actor, id, ifMatch stri
 }
 
 func stale() error {
-	return refuse(http.StatusPreconditionFailed, "precondition_failed", "The key was changed by somebody else meanwhile. Look at it again.")
+	return refuse(http.StatusPreconditionFailed, CodeStale, "The key was changed by somebody else meanwhile. Look at it again.")
 }
 
 // staleKey tells a conflict of versions as what it is to a conditional request.

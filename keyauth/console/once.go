@@ -16,9 +16,16 @@ import (
 	"github.com/strikeplate/strikeplate/storage"
 )
 
-// Codes of the refusals of requests that carry an Idempotency-Key, and of the
-// answer to a repeated one.
+// Codes of the refusals that this package adds to those of packages manage and
+// strikeplate, and of the answer to a repeated request.
 const (
+	CodeSignedOut     = "signed_out"            // 401: sign in
+	CodeCrossOrigin   = "cross_origin"          // 403: another site's page sent it
+	CodeNowhere       = "not_found"             // 404: no such page or operation
+	CodeStale         = "precondition_failed"   // 412: the key is no longer as If-Match says
+	CodeUnconditional = "precondition_required" // 428: send If-Match
+	CodeTooLarge      = "request_too_large"     // 413: a form of more than 64 KiB
+
 	CodeShown       = "secret_already_shown"        // the request was carried out before; only then was the secret told
 	CodeReused      = "idempotency_key_reused"      // 422: the key came with another body before
 	CodeUnderWay    = "request_in_progress"         // 409: try again after Retry-After

@@ -38,7 +38,7 @@ func guarded(next http.Handler) http.Handler {
 	p := http.NewCrossOriginProtection()
 	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		strikeplate.Fail(w, r, &strikeplate.Error{
-			Status: http.StatusForbidden, Code: "cross_origin",
+			Status: http.StatusForbidden, Code: CodeCrossOrigin,
 			Message: "The request came from another site's page. Open the Developer page and try again there.",
 		})
 	}))
@@ -67,7 +67,7 @@ func signedOut(err error) error {
 		return err
 	}
 	return &strikeplate.Error{
-		Status: http.StatusUnauthorized, Code: "signed_out", Message: "Sign in to manage API keys.",
+		Status: http.StatusUnauthorized, Code: CodeSignedOut, Message: "Sign in to manage API keys.",
 		Challenge: []string{`Session realm="developer"`}, Err: err,
 	}
 }

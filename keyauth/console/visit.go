@@ -55,7 +55,7 @@ func readForm(r *http.Request) error {
 	var large *http.MaxBytesError
 	switch err := r.ParseForm(); {
 	case errors.As(err, &large):
-		return refuse(http.StatusRequestEntityTooLarge, "request_too_large", "The form is too large.")
+		return refuse(http.StatusRequestEntityTooLarge, CodeTooLarge, "The form is too large.")
 	case err != nil:
 		return refuse(http.StatusBadRequest, manage.CodeRequest, "The form could not be read.")
 	}
