@@ -51,6 +51,31 @@ func TestTenInstancesMigrateAtOnce(t *testing.T) {
 	}
 }
 
+// Instances whose connections looked for the tables before there were any must not
+// go by that when their turn to make them comes.
+func TestInstancesMigrateTheDefaultSchemaAtOnce(t *testing.T) {
+	for range 5 {
+		db := pgtest.Database(t)
+		start := make(chan struct{})
+		errs := make([]error, 8)
+		var all sync.WaitGroup
+		for i := range errs {
+			all.Go(func() {
+				<-start
+				s, err := postgres.Open(t.Context(), postgres.Config{URL: db})
+				if errs[i] = err; err == nil {
+					errs[i] = s.Close(context.Background())
+				}
+			})
+		}
+		close(start)
+		all.Wait()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestNewerTablesAreRefused(t *testing.T) {
 	db := pgtest.Database(t)
 	old := open(t, postgres.Config{URL: db})

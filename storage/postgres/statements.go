@@ -44,7 +44,9 @@ func rendered(schema, prefix string) statements {
 	all := statements{
 		prefix: prefix,
 
-		exists:  sql(`SELECT to_regclass('strikeplate_schema') IS NOT NULL`),
+		// FROM a catalog, because locking a relation makes a session take note of what
+		// others made. to_regclass alone repeats what it found before a wait.
+		exists:  sql(`SELECT to_regclass('strikeplate_schema') IS NOT NULL FROM pg_class LIMIT 1`),
 		version: sql(`SELECT coalesce(max(version), 0) FROM strikeplate_schema`),
 		where: sql(`SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			WHERE c.oid = to_regclass('strikeplate_keys')`),
