@@ -29,9 +29,6 @@ func openStore(ctx context.Context, db string) (Store, error) {
 		return memory.New(), nil
 	case meetings.IsPostgreSQL(db):
 		store, err := postgres.Open(ctx, postgres.Config{URL: db})
-		if err != nil { // instances that make the tables at the same moment may meet; the next look finds them made
-			store, err = postgres.Open(ctx, postgres.Config{URL: db})
-		}
 		if err != nil {
 			return nil, err // and not a nil *Store that isn't nil
 		}
