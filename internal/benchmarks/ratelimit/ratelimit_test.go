@@ -46,9 +46,9 @@ var limiters = []struct {
 		return stdlib.NewMiddleware(l, stdlib.WithKeyGetter(func(r *http.Request) string { return r.RemoteAddr })).Handler(nothing)
 	}},
 	{"httprate", func(*testing.B) http.Handler {
-		return httprate.Limit(plenty, time.Second, httprate.WithKeyFuncs(func(r *http.Request) (string, error) {
+		return httprate.LimitBy(plenty, time.Second, func(r *http.Request) (string, error) {
 			return r.RemoteAddr, nil
-		}))(nothing)
+		})(nothing)
 	}},
 	{"throttled", func(b *testing.B) http.Handler {
 		store, err := memstore.NewCtx(0)
