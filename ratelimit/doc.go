@@ -29,7 +29,7 @@
 //
 //	                   burst around a boundary   bytes a counter    shared by a fleet
 //	NewFixedWindow     up to 2 x Limit           150                package redis
-//	NewSlidingLog      Limit                     150 to 2,300       no
+//	NewSlidingLog      Limit                     150 to 2,300       package redis
 //	NewGCRA            Limit, Burst at once      220                package redis
 //
 // The fixed window is the default: it is what clients expect of X-RateLimit-Reset,

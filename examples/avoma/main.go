@@ -105,7 +105,8 @@ func run(ctx context.Context, site *demo.Site) error {
 	site.Pages(routes, openAPI, keys.Ready, func(context.Context) error { return engine.Ready() })
 
 	// 9. The way of a request, from outside to inside.
-	edge := strikeplate.Edge{Dialect: dialect, TrustedProxies: site.TrustedProxies, Done: []func(*strikeplate.Exchange){counter.Observe}}
+	edge := strikeplate.Edge{Dialect: dialect, TrustedProxies: site.TrustedProxies, Done: []func(*strikeplate.Exchange){counter.Observe},
+		Refusing: []func(http.Header, *http.Request, *strikeplate.Principal){byOrganisation.Refusing}}
 	authenticated := func(next http.Handler) http.Handler {
 		return strikeplate.Require(keys)(byOrganisation.Handler(next))
 	}
