@@ -83,14 +83,14 @@ check-example = s=$$d/schema.json && if [ ! -e $$s ]; then s=policies/schemas/$$
 same-principal = $(foreach s,scopes resource meetings,-d schemas.$s:policies/schemas/$s.json) \
 	$(foreach s,$(wildcard policies/examples/*/schema.json),-d schemas.$(notdir $(patsubst %/,%,$(dir $s))):$s)
 
-$(BIN)/opa: internal/tools/go.mod internal/tools/go.sum
+$(BIN)/opa: internal/tools/opa/go.mod internal/tools/opa/go.sum
 	@mkdir -p $(BIN)
-	go -C internal/tools build -o $(BIN)/ github.com/open-policy-agent/opa
+	go -C internal/tools/opa build -o $(BIN)/ tool
 	@touch $@
 
-tools: $(BIN)/golangci-lint ## Build golangci-lint, benchstat, mockgen and opa into bin/ (a minute or two, once)
+tools: $(BIN)/golangci-lint $(BIN)/opa ## Build golangci-lint, benchstat, mockgen and opa into bin/ (a minute or two, once)
 
-# One build makes all; the linter stands for them.
+# One build makes all but opa; the linter stands for them.
 $(BIN)/golangci-lint: internal/tools/go.mod internal/tools/go.sum
 	@mkdir -p $(BIN)
 	go -C internal/tools build -o $(BIN)/ tool
