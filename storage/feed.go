@@ -13,7 +13,8 @@ const (
 	KeyChanged     Subject = "key"     // id: Key.ID
 	AccountChanged Subject = "account" // id: Account.Organisation
 	UserChanged    Subject = "user"    // id: User.ID
-	GrantChanged   Subject = "grant"   // id: an OAuth grant's
+	GrantChanged   Subject = "grant"   // id: Grant.ID
+	AppChanged     Subject = "app"     // id: App.ClientID
 )
 
 // Feed tells caches what changed. It promises by barriers, not by sequence
