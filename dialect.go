@@ -25,9 +25,10 @@ func ProblemJSON(h http.Header, e *Error, requestID string) []byte {
 	}{"about:blank", http.StatusText(e.Status), e.Status, e.Message, e.Code, requestID})
 }
 
-// OpenAI is the shape that clients of OpenAI-compatible services parse. Their
-// body has no place for the request id; it is in the X-Request-Id field, where
-// those clients look for it.
+// OpenAI is the shape that clients of OpenAI-compatible services parse. The
+// refusal of a parameter names it in Params["param"]; elsewhere param is null.
+// Their body has no place for the request id; it is in the X-Request-Id field,
+// where those clients look for it.
 func OpenAI(h http.Header, e *Error, _ string) []byte {
 	h.Set("Content-Type", "application/json")
 	type body struct {
@@ -36,7 +37,11 @@ func OpenAI(h http.Header, e *Error, _ string) []byte {
 		Code    string  `json:"code"`
 		Param   *string `json:"param"`
 	}
-	return encode(map[string]body{"error": {e.Message, openAIType(e.Status), e.Code, nil}})
+	var param *string
+	if name, ok := e.Params["param"]; ok {
+		param = &name
+	}
+	return encode(map[string]body{"error": {e.Message, openAIType(e.Status), e.Code, param}})
 }
 
 func openAIType(status int) string {

@@ -313,6 +313,7 @@ func TestDialects(t *testing.T) {
 				{Status: 503, Code: strikeplate.CodeUnavailable, Message: "Try again shortly.", Err: errors.New("internal")},
 				{Status: 401, Code: "quoted", Message: "\"<script>&\x00\xff\u2028é"},
 				{Status: 401},
+				{Status: 400, Code: "missing_required_parameter", Message: "messages is required.", Params: map[string]string{"param": "messages"}},
 			} {
 				h := http.Header{}
 				body := dialect(h, e, "request_1")
