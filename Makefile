@@ -20,7 +20,7 @@ each = @failed=; for m in $(MODULES); do echo "==> $@: $$m"; (cd "$$m" && $(1)) 
 	[ -z "$$failed" ] || { echo "make $@ failed in:$$failed" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help test bench differential fuzz lint gofmt vet imports golangci rego tools tidy tidy-check services clean
+.PHONY: help test bench differential fuzz lint gofmt vet imports golangci rego npm tools tidy tidy-check services clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -108,12 +108,21 @@ tidy-check: ## Fail if a go.mod is not tidy, a go.sum line is missing or a downl
 tidy-module = go mod verify && go build -mod=readonly -o /dev/null ./... && \
 	diff=$$(go mod tidy -e -diff 2>/dev/null | sed '/^diff current.go.sum/,$$d' || true) && [ -z "$$diff" ] || { echo "$$diff"; false; }
 
+npm: internal/npm/node_modules/.package-lock.json ## Install the clients that others wrote, from npm, for the tests that run them
+
+internal/npm/node_modules/.package-lock.json: internal/npm/package-lock.json
+	cd internal/npm && npm ci --no-audit --no-fund --ignore-scripts
+	@touch $@
+
 # What the tests start; .ci/run installs it.
 services:
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo "note: PostgreSQL is missing, its tests will skip: apt-get install postgresql"
 	@command -v redis-server >/dev/null || echo "note: Redis is missing, its tests will skip: apt-get install redis-server"
 	@PATH=$$PATH:/usr/sbin; command -v mariadbd >/dev/null && command -v mariadb-install-db >/dev/null || echo "note: MariaDB is missing, its tests will skip: apt-get install mariadb-server"
 	@command -v openssl >/dev/null || echo "note: openssl is missing, the tests that sign with it will skip: apt-get install openssl"
+	@[ -e internal/npm/node_modules ] || echo "note: the npm packages are missing, the tests of other people's clients will skip: make npm"
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || echo "note: Chromium is missing, its tests will skip: apt-get install chromium"
+	@PATH=$$PATH:/usr/sbin; command -v nginx >/dev/null || echo "note: nginx is missing, its tests will skip: apt-get install nginx"
 
 clean: ## Remove bin/
 	rm -rf $(BIN)
