@@ -213,10 +213,11 @@ func TestRetryingExactlyThenPasses(t *testing.T) {
 	server := redistest.Start(t)
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
 			engine := open(t, e.make, config(t, server))
 			p := ratelimit.Policy{Name: "p", Limit: 10, Period: 5 * time.Millisecond}
 			n := atOnce(e.name, p)
-			for i := range 200 {
+			for i := range 1000 {
 				key := fmt.Sprint("k", i)
 				if d := take(t, engine, charge(p, key, n)); !d.Allowed {
 					t.Fatalf("the first is refused: %+v", d)
