@@ -44,11 +44,12 @@ type closure struct {
 }
 
 // programs wire rooms together, so they link what their rooms link.
-var programs = []string{"~/examples/...", "~/internal/tools/...", "~/internal/benchmarks/...", "~/internal/fleet/..."}
+var programs = []string{"~/examples/...", "~/internal/tools/...", "~/internal/benchmarks/...", "~/internal/fleet/...", "~/internal/withservices"}
 
 var closures = []closure{
 	{what: []string{"~/examples/..."}, only: []string{"~/examples/..."}},
-	{what: []string{"~/storage/storagetest/...", "~/strikeplatetest/...", "~/internal/*test/...", "~/internal/*mock*/..."}, tests: true},
+	{what: []string{"~/storage/storagetest/...", "~/strikeplatetest/...", "~/internal/*mock*/..."}, tests: true},
+	{what: []string{"~/internal/*test/..."}, only: []string{"~/internal/withservices"}, tests: true},
 	{what: []string{"testing", "testing/..."}, only: []string{"~/storage/storagetest/...", "~/strikeplatetest/...", "~/internal/*test/..."}, tests: true, links: true},
 	{what: []string{"github.com/golang/mock/..."}, only: []string{"~/internal/*mock*/..."}, tests: true, links: true},
 	{what: []string{"github.com/open-policy-agent/..."}, only: []string{"~/policies/...", "~/internal/tools/...", "~/internal/benchmarks/..."}, links: true},

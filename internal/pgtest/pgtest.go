@@ -56,7 +56,7 @@ type Server struct {
 // written as in postgresql.conf, such as "fsync=on" or "max_connections=20".
 func Start(tb testing.TB, settings ...string) *Server {
 	tb.Helper()
-	s, err := start(settings)
+	s, err := Open(settings...)
 	if err != nil {
 		processtest.GiveUp(tb, "pgtest", err)
 	}
@@ -64,7 +64,7 @@ func Start(tb testing.TB, settings ...string) *Server {
 	return s
 }
 
-var shared = processtest.Shared[*Server]{Name: "pgtest", Start: func() (*Server, error) { return start(nil) }}
+var shared = processtest.Shared[*Server]{Name: "pgtest", Start: func() (*Server, error) { return Open() }}
 
 // Main runs the tests and stops the shared server after them. It returns the
 // exit code. Without it the shared server ends with the test binary, but leaves
@@ -107,7 +107,9 @@ func location(p *processtest.Server, password, database string) string {
 	return u.String()
 }
 
-func start(settings []string) (*Server, error) {
+// Open is [Start] for a program that is no test: it stops the server itself. The
+// error is a [processtest.MissingError] where PostgreSQL is not installed.
+func Open(settings ...string) (*Server, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err

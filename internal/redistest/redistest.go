@@ -49,7 +49,7 @@ type Server struct {
 // redis.conf, such as "maxmemory 100mb", and come after those of this package.
 func Start(tb testing.TB, settings ...string) *Server {
 	tb.Helper()
-	s, err := start(settings)
+	s, err := Open(settings...)
 	if err != nil {
 		processtest.GiveUp(tb, "redistest", err)
 	}
@@ -70,7 +70,9 @@ func (s *Server) URL() string {
 	return u.String()
 }
 
-func start(settings []string) (*Server, error) {
+// Open is [Start] for a program that is no test: it stops the server itself. The
+// error is a [processtest.MissingError] where Redis is not installed.
+func Open(settings ...string) (*Server, error) {
 	bin, ok := processtest.Find(processtest.Path("/usr/bin", "/usr/sbin"), "redis-server")
 	if !ok {
 		return nil, processtest.MissingError{Text: "redis-server is not in PATH; to run this test install it (Debian: apt-get install redis-server)"}
