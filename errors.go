@@ -59,6 +59,9 @@ type Error struct {
 	RetryAfter time.Duration
 	// Challenge are WWW-Authenticate values (RFC 9110 11.6.1).
 	Challenge []string
+	// Header are further fields of the response, in canonical spelling, that a
+	// client needs to go on, such as DPoP-Nonce (RFC 9449 8).
+	Header http.Header
 	// Params are facts that a dialect may name, such as "prefixes": the accepted
 	// key prefixes, separated by spaces.
 	Params map[string]string

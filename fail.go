@@ -37,6 +37,9 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	h := w.Header()
 	replaceEntity(h)
 	h["X-Request-Id"] = []string{x.ID()} // a handler may have overwritten it
+	for name, values := range e.Header {
+		h[name] = slices.Clone(values) // e may be shared
+	}
 	switch e.Status {
 	case http.StatusUnauthorized:
 		h["Www-Authenticate"] = challenges(e)

@@ -138,6 +138,21 @@ func TestFailReplacesTheEntity(t *testing.T) {
 	}
 }
 
+func TestFailSetsTheRefusalsFields(t *testing.T) {
+	e := &strikeplate.Error{Status: 401, Header: http.Header{"Dpop-Nonce": {"n1"}}}
+	w := httptest.NewRecorder()
+	strikeplate.Edge{}.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		strikeplate.Fail(w, r, e)
+		w.Header()["Dpop-Nonce"][0] = "n2"
+	})).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if got := w.Result().Header.Get("DPoP-Nonce"); got != "n1" {
+		t.Errorf("DPoP-Nonce %q", got)
+	}
+	if got := e.Header.Get("DPoP-Nonce"); got != "n1" {
+		t.Errorf("the refusal, which may be shared, was changed: %q", got)
+	}
+}
+
 func TestFailAfterTheResponseHasBegun(t *testing.T) {
 	seen := newRecorder()
 	cut := &strikeplate.Error{Status: 401, Code: "cut", Challenge: []string{"Bearer"}}
