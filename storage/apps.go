@@ -8,6 +8,9 @@ import (
 // MaxApps is how many apps an organisation may have registered and not revoked.
 const MaxApps = 100
 
+// MaxBlocks is how many blocks [Apps.Blocks] returns.
+const MaxBlocks = 1000
+
 // App is an OAuth client: a program of somebody else's that people let act for
 // them.
 //
@@ -77,8 +80,8 @@ type AppMutation struct {
 	Now time.Time
 	// Put is created if its Version is 0, else compared with the stored Version and
 	// replaced, which makes it Put's plus one. An app that is put as Revoked takes
-	// all of its grants with it, in every organisation: they are revoked for the
-	// same reason.
+	// all of its grants with it, in every organisation: they are revoked at the same
+	// moment for the same reason, and what users agreed to is forgotten.
 	Put App
 	// Audit is required where the app has an Organisation; each entry names one.
 	Audit []Entry
@@ -108,17 +111,27 @@ type Apps interface {
 	//
 	// Failures, in this order: ErrNoAudit; ErrNotFound (an update of an app that
 	// isn't in that organisation); ErrRevoked; ErrConflict; ErrPermanent; ErrLimit
-	// (more than MaxApps that are not revoked, of one organisation).
+	// (more than MaxApps that are not revoked, of one organisation). Nothing is
+	// written then, nor when [AppMutation.Check] refuses m with another error;
+	// [App.Replaces] decides about an update.
 	CommitApp(ctx context.Context, m AppMutation) error
 
-	// BlockApp keeps an app out of an organisation and revokes all of its grants
-	// there, in one transaction with the log. Blocking a blocked app changes
-	// nothing. Watchers are told AppChanged with the blocking organisation, and
-	// GrantChanged. Failures: ErrNoAudit.
+	// BlockApp keeps an app out of an organisation, revokes all of its grants there
+	// and forgets what users agreed to, in one transaction with the log. Nobody need
+	// know the app yet. Blocking a blocked app changes nothing, nor the log. Watchers
+	// are told AppChanged with the blocking organisation, and GrantChanged. Failures:
+	// ErrNoAudit; what [Block.Check] says.
 	BlockApp(ctx context.Context, b Block, audit []Entry) error
 	// UnblockApp lets people let the app in again; what was revoked stays so.
 	// Failures: ErrNoAudit; ErrNotFound, if it isn't blocked.
 	UnblockApp(ctx context.Context, organisation, clientID string, audit []Entry) error
-	// Blocks returns the organisation's blocks, newest first, at most 1,000.
+	// Blocks returns the organisation's blocks, newest first, at most MaxBlocks.
 	Blocks(ctx context.Context, organisation string) ([]Block, error)
+
+	// PruneApps removes up to limit apps without an Organisation that were created
+	// before a moment and that no grant names, with what users agreed to, and
+	// returns how many; limit counts as [BatchSize] says. Anybody may make such
+	// apps, so something has to remove them. A revoked one stays, since it could
+	// come back otherwise. Watchers are told AppChanged.
+	PruneApps(ctx context.Context, before time.Time, limit int) (int, error)
 }

@@ -166,9 +166,9 @@ type Pushed struct {
 // The clock is the caller's. Codes live a minute, and instances whose clock is
 // more than five seconds off are not ready, so no database's clock is asked.
 type Grants interface {
-	// BeginGrant stores a new grant. Failures: ErrNoAudit; ErrConflict (the ID or a
-	// hash is taken); ErrNotFound (no such app); ErrRevoked (the app is);
-	// ErrBlocked.
+	// BeginGrant stores a new grant. Failures, in this order: ErrNoAudit and what
+	// [NewGrant.Check] says; ErrNotFound (no such app); ErrRevoked (the app is);
+	// ErrBlocked; ErrConflict (the ID or a hash is taken).
 	BeginGrant(ctx context.Context, n NewGrant) error
 
 	// Grant returns one, from the primary. Failures: ErrNotFound, also when it
@@ -179,8 +179,9 @@ type Grants interface {
 	ListGrants(ctx context.Context, q GrantQuery) (page []Grant, next string, err error)
 	// RevokeGrants revokes, and returns how many it did. Where ID is empty it
 	// forgets the consent of the Subject, or of every user, to the ClientID, or to
-	// every app, as named. Failures: ErrNoAudit; ErrNotFound (an ID that isn't the
-	// organisation's).
+	// every app, as named. Where that changes nothing, nothing is logged. Failures:
+	// ErrNoAudit and what [GrantRevocation.Check] says; ErrNotFound (an ID that isn't
+	// the organisation's).
 	RevokeGrants(ctx context.Context, r GrantRevocation) (int, error)
 	// Consent returns what a user agreed to. Failures: ErrNotFound.
 	Consent(ctx context.Context, organisation, subject, clientID string) (Consent, error)
@@ -192,9 +193,12 @@ type Grants interface {
 	// transaction; without tokens it is burnt. Of many at the same time one
 	// succeeds.
 	//
-	// Failures: ErrNotFound; ErrReused (its grant is revoked then, in the same
-	// transaction, with the tokens that were bought; a burnt code too); ErrExpired
-	// (it is used up then); ErrRevoked (the grant or the app is); ErrBlocked.
+	// Failures, in this order: ErrNotFound; what [Code.Buys] says of the tokens;
+	// ErrReused (its grant is revoked then, with a line in the log, and so are the
+	// tokens that were bought; a burnt code too); ErrExpired (the code or the grant),
+	// ErrBlocked, ErrRevoked (the grant or the app is), and it is used up then;
+	// ErrConflict (a token's hash is taken; nothing is written). [Code.Usable]
+	// decides, and [Grant.Reuse] says what is written when it was used before.
 	UseCode(ctx context.Context, hash [32]byte, now time.Time, tokens []Token) error
 
 	// Presented returns a token with all that decides whether it counts, whether
@@ -204,22 +208,25 @@ type Grants interface {
 	// at the same time one does, and reports false.
 	//
 	// One that was exchanged already is a repetition if that was less than Grace
-	// ago, Refresh is the successor that was stored then, and the successor has
-	// not been exchanged itself: nothing changes, and the access token that was
-	// stored then is returned with true, so that the client gets the same answer.
-	// Anything else is ErrReused.
+	// ago, Refresh and Access have the hashes that were stored then, the successor
+	// has not been exchanged itself, and neither is gone: nothing changes, and the
+	// access token that was stored then is returned with true, so that the client
+	// gets the same answer. Anything else is ErrReused.
 	//
-	// Failures: ErrNotFound (also for an access token); ErrReused (the grant is
-	// revoked then, in the same transaction); ErrExpired (the token or the grant);
-	// ErrRevoked; ErrBlocked.
+	// Failures, in this order: what [Rotation.Check] says; ErrNotFound (also for an
+	// access token); ErrReused (the grant is revoked then, with a line in the log);
+	// ErrExpired (the token or the grant; of a repetition the grant alone);
+	// ErrBlocked; ErrRevoked (the grant or the app is); ErrConflict (a new hash is
+	// taken). Nothing is written but for ErrReused. [Rotation.Judge] decides.
 	Rotate(ctx context.Context, r Rotation) (access Token, repeated bool, err error)
 	// DropToken forgets one access token (RFC 7009); unknown ones are no error.
 	// Watchers are told GrantChanged. A refresh token is revoked with its grant.
 	DropToken(ctx context.Context, hash [32]byte) error
 
 	// Push keeps an authorization request, TakePushed returns it once: of many at
-	// the same time one gets it. Failures of TakePushed: ErrNotFound, also if it
-	// was taken; ErrExpired.
+	// the same time one gets it. Failures of Push: ErrConflict; what [Pushed.Check]
+	// says. Failures of TakePushed: ErrNotFound, also if it was taken; ErrExpired,
+	// and it is taken then.
 	Push(ctx context.Context, p Pushed) error
 	TakePushed(ctx context.Context, hash [32]byte, now time.Time) (Pushed, error)
 
@@ -229,9 +236,10 @@ type Grants interface {
 	UseOnce(ctx context.Context, hash [32]byte, now, expires time.Time) (first bool, err error)
 
 	// PruneGrants removes up to limit each of what ended or was revoked before a
-	// moment: codes, tokens, pushed requests, what was used once, and grants with
-	// all of theirs. It returns how many it removed; limit counts as [BatchSize]
-	// says. Rotated refresh tokens stay as long as their grant, since their reuse
+	// moment: codes, tokens, pushed requests, what was used once, and grants. It
+	// returns how many it removed in all; limit counts as [BatchSize] says. Codes and
+	// tokens of a grant that is over go too, and the grant once none are left, so
+	// that no call is long. Until then rotated refresh tokens stay, since their reuse
 	// must be noticed.
 	PruneGrants(ctx context.Context, before time.Time, limit int) (int, error)
 }

@@ -25,6 +25,16 @@ func (o *organisation) append(e storage.Entry) {
 	}
 }
 
+// log appends to the logs. The caller holds the lock for writing.
+func (s *Store) log(audit []storage.Entry) {
+	for _, e := range audit {
+		s.in(e.Organisation).append(e)
+		for _, c := range s.consumers {
+			c.enqueue(e.Organisation)
+		}
+	}
+}
+
 // after returns the entries behind a position.
 func (o *organisation) after(position int64) []storage.Entry {
 	at, _ := slices.BinarySearchFunc(o.log, position+1, func(e storage.Entry, p int64) int { return cmp.Compare(e.Position, p) })

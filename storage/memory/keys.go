@@ -3,11 +3,8 @@ package memory
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
-	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -55,11 +52,11 @@ func (s *Store) ListKeys(ctx context.Context, q storage.Query) ([]storage.Key, s
 	}
 	rest := o.keys
 	if q.Cursor != "" {
-		last, err := readCursor(q.Cursor)
+		created, id, err := readCursor(q.Cursor)
 		if err != nil {
 			return nil, "", err
 		}
-		at, _ := slices.BinarySearchFunc(o.keys, last, older)
+		at, _ := slices.BinarySearchFunc(o.keys, &storage.Key{Created: created, ID: id}, older)
 		rest = o.keys[:at]
 	}
 	var page []storage.Key
@@ -68,7 +65,8 @@ func (s *Store) ListKeys(ctx context.Context, q storage.Query) ([]storage.Key, s
 			continue
 		}
 		if len(page) == q.PageSize() {
-			return page, cursor(page[len(page)-1]), nil
+			last := page[len(page)-1]
+			return page, cursor(last.Created, last.ID), nil
 		}
 		page = append(page, copied(*k))
 	}
@@ -121,12 +119,7 @@ func (s *Store) apply(ctx context.Context, m storage.Mutation) ([]*storage.Key, 
 	for _, k := range written {
 		s.put(k)
 	}
-	for _, e := range m.Audit {
-		s.in(e.Organisation).append(e)
-		for _, c := range s.consumers {
-			c.enqueue(e.Organisation)
-		}
-	}
+	s.log(m.Audit)
 	return written, nil
 }
 
@@ -189,24 +182,6 @@ func older(a, b *storage.Key) int {
 	return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
 }
 
-// cursor names the last key of a page, by what older compares.
-func cursor(k storage.Key) string {
-	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%s", k.Created.UnixMicro(), k.ID))
-}
-
-func readCursor(s string) (*storage.Key, error) {
-	text, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil {
-		return nil, storage.ErrNotFound
-	}
-	created, id, ok := strings.Cut(string(text), ".")
-	micros, err := strconv.ParseInt(created, 10, 64)
-	if !ok || err != nil {
-		return nil, storage.ErrNotFound
-	}
-	return &storage.Key{Created: time.UnixMicro(micros).UTC(), ID: id}, nil
-}
-
 // copied returns k with its own slices and map, normalised as the contract says.
 func copied(k storage.Key) storage.Key {
 	k.Scopes = nilIfEmpty(k.Scopes)
@@ -217,7 +192,7 @@ func copied(k storage.Key) storage.Key {
 		k.Metadata = nil
 	}
 	for _, t := range []*time.Time{&k.Created, &k.Regenerated, &k.Expires, &k.Revoked} {
-		*t = t.UTC().Truncate(time.Microsecond)
+		*t = micros(*t)
 	}
 	return k
 }

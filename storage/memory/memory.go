@@ -14,8 +14,8 @@
 // dropped, and a reader finds out: Positions of an organisation count up from 1,
 // so one that doesn't follow its predecessor tells how many are gone. They leave
 // whether or not a consumer ([storage.Operator]) has acknowledged them. Usage is
-// bounded as package storage says. Keys, accounts and users are bounded by whoever
-// creates them.
+// bounded as package storage says. Keys, accounts, users, apps and grants are
+// bounded by whoever creates them, and what ended by whoever calls PruneGrants.
 //
 // # Security notes
 //
@@ -33,8 +33,9 @@ import (
 )
 
 // Store implements [storage.Keys], [storage.Audit], [storage.EditableDirectory],
-// [storage.Feed], [storage.Operator], [storage.Usage] and [storage.Replays]. It is safe for
-// concurrent use. Make one with [New].
+// [storage.Feed], [storage.Operator], [storage.Usage], [storage.Replays],
+// [storage.Apps] and [storage.Grants]. It is safe for concurrent use. Make one with
+// [New].
 type Store struct {
 	mu sync.RWMutex
 	// Stored keys are never written, only replaced: readers may hold them.
@@ -46,6 +47,8 @@ type Store struct {
 	consumers     map[string]*consumer
 	usage         usage
 	replays       map[string]replays // by organisation
+	apps          apps
+	grants        grants
 	closed        bool
 
 	writes   writes
@@ -69,6 +72,8 @@ func New() *Store {
 		users:         make(map[string]storage.User),
 		consumers:     make(map[string]*consumer),
 		replays:       make(map[string]replays),
+		apps:          apps{byID: make(map[string]storage.App), blocks: make(map[member]storage.Block)},
+		grants:        newGrants(),
 	}
 }
 

@@ -107,31 +107,42 @@ func (s *Store) sweep(ctx context.Context, before time.Time, limit int, f func(s
 // been stays.
 func (s *Store) EraseOrganisation(ctx context.Context, organisation string) error {
 	defer s.writes.begin()()
-	keys, users, err := s.erase(ctx, organisation)
+	gone, err := s.erase(ctx, organisation)
 	if err != nil {
 		return err
 	}
-	for _, k := range keys {
+	for _, k := range gone.keys {
 		s.watchers.Changed(storage.KeyChanged, organisation, k.ID, 0)
 	}
-	for _, id := range users {
+	for _, id := range gone.users {
 		s.watchers.Changed(storage.UserChanged, organisation, id, 0)
 	}
+	for _, id := range gone.apps {
+		s.watchers.Changed(storage.AppChanged, organisation, id, 0)
+	}
+	s.tell(gone.grants)
 	s.watchers.Changed(storage.AccountChanged, organisation, organisation, 0)
 	return nil
 }
 
-// erase returns the keys and the ids of the users that it removed.
-func (s *Store) erase(ctx context.Context, name string) (keys []*storage.Key, users []string, err error) {
+// erased is what an erasure removed that watchers know of. Apps include those that
+// the organisation had blocked.
+type erased struct {
+	keys        []*storage.Key
+	users, apps []string
+	grants      []storage.Grant
+}
+
+func (s *Store) erase(ctx context.Context, name string) (gone erased, err error) {
 	unlock, err := s.writing(ctx)
 	if err != nil {
-		return nil, nil, err
+		return erased{}, err
 	}
 	defer unlock()
 	delete(s.replays, name)
 	if o := s.organisations[name]; o != nil {
-		keys = o.keys
-		for _, k := range keys {
+		gone.keys = o.keys
+		for _, k := range gone.keys {
 			delete(s.keys, k.ID)
 			delete(s.lookups, k.Lookup)
 		}
@@ -142,13 +153,14 @@ func (s *Store) erase(ctx context.Context, name string) (keys []*storage.Key, us
 	for id, u := range s.users {
 		if u.Organisation == name {
 			delete(s.users, id)
-			users = append(users, id)
+			gone.users = append(gone.users, id)
 		}
 	}
 	for _, c := range s.consumers {
 		delete(c.acknowledged, name)
 	}
-	return keys, users, nil
+	gone.apps, gone.grants = s.eraseGrants(name)
+	return gone, nil
 }
 
 // consumer is how far one is in each organisation's log. Its line holds the
