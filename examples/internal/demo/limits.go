@@ -16,12 +16,44 @@ func (s *Site) FixedWindow() (ratelimit.Engine, error) {
 	if s.Redis == "" {
 		return ratelimit.NewFixedWindow(ratelimit.MemoryConfig{})
 	}
+	c, err := s.redis()
+	if err != nil {
+		return nil, err
+	}
+	return redis.NewFixedWindow(c)
+}
+
+// SlidingLog is FixedWindow's like whose windows slide.
+func (s *Site) SlidingLog() (ratelimit.Engine, error) {
+	if s.Redis == "" {
+		return ratelimit.NewSlidingLog(ratelimit.MemoryConfig{})
+	}
+	c, err := s.redis()
+	if err != nil {
+		return nil, err
+	}
+	return redis.NewSlidingLog(c)
+}
+
+// Gate counts requests in flight, over all instances where there is Redis.
+func (s *Site) Gate() (ratelimit.Gate, error) {
+	if s.Redis == "" {
+		return ratelimit.NewGate(), nil
+	}
+	c, err := s.redis()
+	if err != nil {
+		return nil, err
+	}
+	return redis.NewGate(redis.GateConfig{Config: c})
+}
+
+func (s *Site) redis() (redis.Config, error) {
 	options, err := goredis.ParseURL(s.Redis)
 	if err != nil {
-		return nil, fmt.Errorf("-redis: %w", err)
+		return redis.Config{}, fmt.Errorf("-redis: %w", err)
 	}
 	options.ContextTimeoutEnabled = true
 	client := goredis.NewClient(options)
 	s.later(func() { _ = client.Close() })
-	return redis.NewFixedWindow(redis.Config{Client: client, Secret: s.Secret("counters"), Prefix: s.Name})
+	return redis.Config{Client: client, Secret: s.Secret("counters"), Prefix: s.Name}, nil
 }
