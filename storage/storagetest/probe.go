@@ -86,6 +86,7 @@ func ids(keys []storage.Key) []string {
 var sentinels = []error{
 	storage.ErrNotFound, storage.ErrConflict, storage.ErrRevoked,
 	storage.ErrPermanent, storage.ErrLimit, storage.ErrNoAudit,
+	storage.ErrReused, storage.ErrExpired, storage.ErrBlocked,
 }
 
 // isSentinel reports whether a caller would branch on err.
