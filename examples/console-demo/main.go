@@ -91,9 +91,11 @@ func handler(ctx context.Context, store *memory.Store, counter *usage.Counter) (
 		return nil, err
 	}
 	sessions := &sessions{}
+	oauth := &apps{now: time.Now}
+	oauth.letIn()
 	page, err := console.New(console.Config{
 		Manage: keys, Scheme: scheme, Catalog: catalog, Terms: manage.Terms{AllowlistPlans: []string{"team", "enterprise"}},
-		Usage: counter, Replays: store, Members: members{}, Apps: &apps{},
+		Usage: counter, Replays: store, Members: members{}, Apps: oauth,
 		SignedIn: sessions.actor, FreshSignIn: sessions.since,
 		Product: console.Product{
 			Name: "Mavio", Base: "/settings/developer", Home: "/", Data: "meetings", EnvironmentVariable: "MAVIO_API_KEY",

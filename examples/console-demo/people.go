@@ -99,38 +99,3 @@ func (members) Members(_ context.Context, organisation string, limit int) ([]sto
 	}
 	return all, nil
 }
-
-// apps are two made-up OAuth apps.
-type apps struct {
-	mu      sync.Mutex
-	revoked map[string]time.Time
-}
-
-func (a *apps) ListApps(_ context.Context, actor storage.Actor) ([]console.App, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if actor.Organisation != "org_acme" {
-		return nil, nil
-	}
-	registered := time.Date(2026, 2, 3, 9, 0, 0, 0, time.UTC)
-	return []console.App{
-		{
-			ClientID: "app_crm", Name: "CRM connector", Scopes: []string{"meetings:read", "notes:read"}, Creator: "user_ada",
-			RedirectURIs: []string{"https://crm.example/oauth/callback"}, Created: registered, Revoked: a.revoked["app_crm"],
-		},
-		{
-			ClientID: "app_old", Name: "Old prototype", Scopes: []string{"meetings:read"}, Creator: "user_ada",
-			RedirectURIs: []string{"http://127.0.0.1:9000/back"}, Created: registered, Revoked: registered.AddDate(0, 1, 0),
-		},
-	}, nil
-}
-
-func (a *apps) RevokeApp(_ context.Context, _ storage.Actor, clientID string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.revoked == nil {
-		a.revoked = make(map[string]time.Time)
-	}
-	a.revoked[clientID] = time.Now()
-	return nil
-}

@@ -32,19 +32,6 @@ type usageInput struct {
 
 type usageOutput struct{ Body usageJSON }
 
-type appsOutput struct {
-	Body struct {
-		Data []appJSON `json:"data" nullable:"false"`
-		Next *string   `json:"next" doc:"Always null: all apps are listed"`
-	}
-}
-
-type revokeAppOutput struct {
-	Body struct {
-		ClientID string `json:"client_id"`
-	}
-}
-
 func (a *api) registerRest() {
 	const bad, gone = http.StatusBadRequest, http.StatusNotFound
 	get := http.MethodGet
@@ -61,11 +48,7 @@ func (a *api) registerRest() {
 		Content:     map[string]*huma.MediaType{jsonLines: {Schema: &huma.Schema{Type: huma.TypeString}}},
 	}
 	if a.s.c.Apps != nil {
-		handle(a, operation{id: "list-apps", method: get, path: "/apps", summary: "List the organisation's OAuth apps"}, a.apps)
-		handle(a, operation{
-			id: "revoke-app", method: http.MethodPost, path: "/apps/{id}/revoke", summary: "End everything that was granted to an app",
-			refusals: []int{gone, http.StatusConflict},
-		}, a.revokeApp)
+		a.registerApps()
 	}
 }
 
@@ -142,29 +125,4 @@ func (a *api) usage(ctx context.Context, actor storage.Actor, in *usageInput) (*
 		return nil, err
 	}
 	return &usageOutput{Body: a.s.askUsage(ctx, k, rangeNamed(in.Range), in.Of == "lineage").wire()}, nil
-}
-
-func (a *api) apps(ctx context.Context, actor storage.Actor, _ *struct{}) (*appsOutput, error) {
-	apps, err := a.s.c.Apps.ListApps(ctx, actor)
-	if err != nil {
-		return nil, err
-	}
-	out := &appsOutput{}
-	out.Body.Data = make([]appJSON, 0, len(apps))
-	for _, app := range apps {
-		out.Body.Data = append(out.Body.Data, appJSON{
-			ClientID: app.ClientID, Name: app.Name, Scopes: filled(app.Scopes), RedirectURIs: filled(app.RedirectURIs),
-			Creator: app.Creator, Created: app.Created, Revoked: known(app.Revoked),
-		})
-	}
-	return out, nil
-}
-
-func (a *api) revokeApp(ctx context.Context, actor storage.Actor, in *keyInput) (*revokeAppOutput, error) {
-	if err := a.s.c.Apps.RevokeApp(ctx, actor, in.ID); err != nil {
-		return nil, err
-	}
-	out := &revokeAppOutput{}
-	out.Body.ClientID = in.ID
-	return out, nil
 }

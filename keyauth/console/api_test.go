@@ -3,7 +3,6 @@ package console_test
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
@@ -377,18 +376,6 @@ func TestAPIUsage(t *testing.T) {
 	none := newWorld(t, func(s *setting) { s.console.Usage = nil })
 	k := none.create("ada", creation("x"))
 	none.call("ada", "GET", "/keys/"+k.Key.ID+"/usage", "").want(t, 200, `"counted":false`)
-}
-
-func TestAPIApps(t *testing.T) {
-	w := newWorld(t)
-	w.call("ada", "GET", "/apps", "").want(t, 200, `"client_id":"https://crm.example/client/1"`, `"next":null`)
-	w.call("ada", "POST", "/apps/https%3A%2F%2Fcrm.example%2Fclient%2F1/revoke", `{}`).want(t, 200)
-	if fmt.Sprint(w.apps.revoked) != "[org https://crm.example/client/1]" {
-		t.Errorf("revoked %v", w.apps.revoked)
-	}
-	none := newWorld(t, func(s *setting) { s.console.Apps = nil })
-	none.send("ada", none.request(http.MethodGet, base+"/api/apps", "")).wantCode(t, 404, "not_found")
-	none.get("ada", "/").want(t, 200).wantNone(t, "OAuth apps")
 }
 
 // The reader of a conflicting change gets 412, and nothing of the other's

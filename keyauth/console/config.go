@@ -30,7 +30,7 @@ type Config struct {
 	Usage Usage
 	// Members lists whom a key may be issued to. Nil: the creator types an id.
 	Members Members
-	// Apps are the OAuth apps of the organisation. Nil: no page about them.
+	// Apps are the OAuth apps; a *authserver.Server fits. Nil: no pages about them.
 	Apps Apps
 	// Replays remembers which requests were carried out; every [storage] backend
 	// does. Required.
@@ -114,27 +114,6 @@ type Members interface {
 	// Members returns up to limit members of the organisation, in the order in
 	// which they are to be shown. Inactive ones are named, and not offered.
 	Members(ctx context.Context, organisation string, limit int) ([]storage.User, error)
-}
-
-// Apps are an organisation's OAuth apps. It decides itself what the actor may
-// see and do, and refuses with a [*strikeplate.Error].
-type Apps interface {
-	ListApps(ctx context.Context, a storage.Actor) ([]App, error)
-	// RevokeApp ends everything that was granted to the app.
-	RevokeApp(ctx context.Context, a storage.Actor, clientID string) error
-}
-
-// App is what may be shown of an OAuth app.
-type App struct {
-	ClientID     string
-	Name         string
-	Scopes       []string
-	RedirectURIs []string
-	// Creator is who registered it.
-	Creator string
-	Created time.Time
-	// Revoked is when it was revoked; zero: it was not.
-	Revoked time.Time
 }
 
 var (

@@ -68,9 +68,7 @@ func (s *Console) routePages(mux *http.ServeMux) {
 	get("/audit", s.showAudit)
 	get("/audit/export", s.exportAudit)
 	if s.c.Apps != nil {
-		get("/apps", s.showApps)
-		get("/apps/{id}/revoke", s.showRevokeApp)
-		post("/apps/{id}/revoke", s.postRevokeApp)
+		s.routeApps(get, post)
 	}
 	mux.HandleFunc("GET "+s.path("/assets/{name}"), s.looks.serve)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { strikeplate.Fail(w, r, nowhere()) })

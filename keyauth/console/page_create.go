@@ -240,17 +240,25 @@ func (s *Console) postCreate(v *visit) error {
 // preset fills in scopes. It is a button of the form, so that it works without a
 // script; nothing is created.
 func (v *visit) preset(name string) error {
+	v.presetScopes(name)
+	form, err := v.createForm()
+	if err != nil {
+		return err
+	}
+	return v.show("create.html", "Create an API key", "keys", form)
+}
+
+// presetScopes puts those of a preset in place of the scopes that were sent.
+func (v *visit) presetScopes(name string) {
+	if name == "" {
+		return
+	}
 	v.r.PostForm.Del("scope")
 	for _, e := range v.s.c.Catalog.Entries() {
 		if name == "all" || name == "read" && readOnly(e.Scope) {
 			v.r.PostForm.Add("scope", e.Scope)
 		}
 	}
-	form, err := v.createForm()
-	if err != nil {
-		return err
-	}
-	return v.show("create.html", "Create an API key", "keys", form)
 }
 
 // readOnly says that a scope's action is to read.

@@ -46,9 +46,6 @@ type manyForm struct {
 	Slots                 slotsView
 }
 
-// confirmMany is what must be typed to revoke many keys.
-const confirmMany = "revoke"
-
 func (v *visit) manyForm() (manyForm, error) {
 	page, err := v.s.c.Manage.List(v.r.Context(), v.actor, manage.Filter{Limit: 1})
 	if err != nil {
@@ -76,8 +73,8 @@ func (s *Console) postRevokeMany(v *visit) error {
 		return err
 	}
 	sel, err := v.selection(f)
-	if err == nil && !strings.EqualFold(strings.TrimSpace(f.Typed), confirmMany) {
-		err = invalid("confirm", "type "+confirmMany)
+	if err == nil && !strings.EqualFold(strings.TrimSpace(f.Typed), confirmed) {
+		err = invalid("confirm", "type "+confirmed)
 	}
 	if err == nil {
 		_, err = s.c.Manage.RevokeAll(v.r.Context(), v.actor, sel, f.Reason, nil)

@@ -542,20 +542,6 @@ func TestAuditPage(t *testing.T) {
 	}
 }
 
-func TestAppsPage(t *testing.T) {
-	w := newWorld(t)
-	path := "/apps/https:%2F%2Fcrm.example%2Fclient%2F1/revoke"
-	w.get("ada", "/apps").want(t, 200, "CRM &lt;b&gt;", "https://crm.example/back", "Ada Lovelace", base+path)
-	w.get("ada", path).want(t, 200, "Everything that members granted to this app ends at once.")
-	w.post("ada", path, nil).want(t, 303)
-	if fmt.Sprint(w.apps.revoked) != "[org https://crm.example/client/1]" {
-		t.Errorf("revoked %v", w.apps.revoked)
-	}
-	w.post("ada", "/apps/none/revoke", nil).want(t, 404)
-	w.get("mallory", "/apps").want(t, 200, "No app is registered.")
-	w.post("mallory", path, nil).want(t, 404)
-}
-
 // Labels, headings and landmarks: each field is named, there is one h1, tables
 // have headers, and nothing has an id twice.
 func TestPagesAreSound(t *testing.T) {
@@ -564,7 +550,7 @@ func TestPagesAreSound(t *testing.T) {
 	w.create("ada", creation("BI"))
 	w.use(k, "GET /v1/meetings", "", "192.0.2.1")
 	path := "/keys/" + k.ID
-	for _, p := range []string{"/", "/keys/new", path, path + "/edit", path + "/rotate", path + "/regenerate", path + "/revoke", path + "/usage", "/revoke", "/audit", "/apps", "/nowhere"} {
+	for _, p := range []string{"/", "/keys/new", path, path + "/edit", path + "/rotate", path + "/regenerate", path + "/revoke", path + "/usage", "/revoke", "/audit", "/apps", "/apps/new", "/apps/app_1", "/apps/app_1/edit", "/apps/app_1/secret", "/apps/app_1/revoke", "/apps/app_1/block", "/connections", "/nowhere"} {
 		doc := w.get("ada", p).document(t)
 		for _, fault := range unsound(doc) {
 			t.Errorf("%s: %s", p, fault)

@@ -99,7 +99,7 @@ func TestThreat16HostileTextStaysText(t *testing.T) {
 	w, k := hostileWorld(t)
 	path := "/keys/" + k.ID
 	pages := map[string]reply{}
-	for _, p := range []string{"/", "/?status=all", "/keys/new", path, path + "/edit", path + "/rotate", path + "/regenerate", path + "/revoke", path + "/usage", path + "/usage?of=lineage", "/revoke", "/audit", "/apps"} {
+	for _, p := range []string{"/", "/?status=all", "/keys/new", path, path + "/edit", path + "/rotate", path + "/regenerate", path + "/revoke", path + "/usage", path + "/usage?of=lineage", "/revoke", "/audit", "/apps", "/apps/new", "/apps/app_1", "/apps/app_1/edit", "/apps/app_1/secret", "/apps/app_1/revoke", "/apps/app_1/block", "/connections"} {
 		pages[p] = w.get("ada", p).want(t, 200)
 	}
 	pages["refused form"] = w.post("ada", path+"/rename", url.Values{"name": {hostile + strings.Repeat("x", 100)}}).want(t, 400)
@@ -167,7 +167,7 @@ func TestThreat16NoDocumentationPages(t *testing.T) {
 	for _, methods := range doc.Paths {
 		operations += len(methods)
 	}
-	if doc.OpenAPI != "3.1.0" || operations != 15 || doc.Servers[0].URL != base+"/api" {
+	if doc.OpenAPI != "3.1.0" || operations != 24 || doc.Servers[0].URL != base+"/api" {
 		t.Errorf("OpenAPI %s with %d operations at %v", doc.OpenAPI, operations, doc.Servers)
 	}
 }
@@ -212,17 +212,17 @@ func TestMembersAreTurnedAway(t *testing.T) {
 	w := newWorld(t)
 	made := w.create("ada", creation("CRM"))
 	p := "/keys/" + made.Key.ID
-	for _, path := range []string{"/", "/keys/new", p, p + "/edit", p + "/rotate", p + "/regenerate", p + "/revoke", p + "/usage", "/revoke", "/audit", "/audit/export", "/apps"} {
-		w.get("ben", path).want(t, 403, "You can&#39;t manage API keys", "Ada Lovelace, Alan Turing").wantNone(t, "CRM")
+	for _, path := range []string{"/", "/keys/new", p, p + "/edit", p + "/rotate", p + "/regenerate", p + "/revoke", p + "/usage", "/revoke", "/audit", "/audit/export", "/apps", "/apps/new"} {
+		w.get("ben", path).want(t, 403, "You can&#39;t manage this", "Ada Lovelace, Alan Turing").wantNone(t, "CRM")
 	}
 	form := createForm("mine")
 	for name, value := range map[string]string{"version": "1", "overlap": "0s", "secret_version": "1", "confirm": made.Key.Last4, "which": "all"} {
 		form.Set(name, value)
 	}
-	for _, path := range []string{"/keys", p + "/rename", p + "/edit", p + "/rotate", p + "/regenerate", p + "/revoke", p + "/reveal", "/revoke", "/apps/x/revoke"} {
+	for _, path := range []string{"/keys", p + "/rename", p + "/edit", p + "/rotate", p + "/regenerate", p + "/revoke", p + "/reveal", "/revoke", "/apps", "/apps/app_1/unblock"} {
 		w.post("ben", path, form).want(t, 403)
 	}
-	if k := w.gotten(made.Key.ID); k.Version != 1 || w.count("ada") != 1 || len(w.apps.revoked) != 0 {
+	if k := w.gotten(made.Key.ID); k.Version != 1 || w.count("ada") != 1 || !w.apps.untouched() {
 		t.Errorf("a member changed something: %+v", k)
 	}
 }
@@ -232,7 +232,7 @@ func TestFormsFromOtherSites(t *testing.T) {
 	w := newWorld(t)
 	made := w.create("ada", creation("CRM"))
 	p := "/keys/" + made.Key.ID
-	for _, path := range []string{"/keys", p + "/rename", p + "/edit", p + "/rotate", p + "/regenerate", p + "/revoke", p + "/reveal", "/revoke", "/apps/x/revoke"} {
+	for _, path := range []string{"/keys", p + "/rename", p + "/edit", p + "/rotate", p + "/regenerate", p + "/revoke", p + "/reveal", "/revoke", "/apps", "/apps/app_1/edit", "/apps/app_1/secret", "/apps/app_1/revoke", "/apps/app_1/block", "/apps/app_1/unblock", "/connections/app_1/revoke"} {
 		for name, value := range map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"} {
 			r := w.request(http.MethodPost, base+path, createForm("mine").Encode())
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

@@ -112,11 +112,15 @@ func (v *visit) show(name, title, section string, body any) error {
 // again renders a form again, with what is wrong with it. Failures that nobody
 // can mend by filling in the form are returned.
 func (v *visit) again(err error, name, title string, body any) error {
+	return v.againIn("keys", err, name, title, body)
+}
+
+func (v *visit) againIn(section string, err error, name, title string, body any) error {
 	var e *strikeplate.Error
 	if !errors.As(err, &e) || e.Status >= 500 || e.Status == http.StatusNotFound || e.Status == http.StatusUnauthorized || e.Code == manage.CodeForbidden {
 		return err
 	}
-	l := v.s.layout(title, "keys", body)
+	l := v.s.layout(title, section, body)
 	l.Error, l.Wrong = e, e.Message
 	if field := e.Params["field"]; field != "" {
 		if title := fields[field]; title != "" {
@@ -130,6 +134,7 @@ func (v *visit) again(err error, name, title string, body any) error {
 var fields = map[string]string{
 	"name": "Name", "format": "Environment", "environment": "Environment", "access": "Access", "owner": "Issued to", "scopes": "Scopes",
 	"expires": "Expires", "allow": "Allowed addresses", "metadata": "Metadata", "overlap": "Overlap", "reason": "Reason",
+	"homepage": "Homepage", "redirect_uris": "Redirect URIs", "origins": "Origins",
 	"confirm": "Confirmation", "which": "Which keys", "member": "Member", "before": "Date",
 }
 
@@ -164,7 +169,12 @@ var notices = map[string]string{
 	"changed":     "The changes are saved.",
 	"revoked":     "The key is revoked. It stopped working at once.",
 	"revoked-all": "The selected keys are revoked. They stopped working at once.",
-	"app-revoked": "The app is revoked. Everything that was granted to it has ended.",
+
+	"app-revoked":   "The app is revoked. Everything that was granted to it has ended.",
+	"app-blocked":   "The app is blocked. What your organisation's members let it do has ended.",
+	"app-unblocked": "The app is no longer blocked. Members can let it in again.",
+	"app-shown":     "The form was sent before, and nothing was done again. The app's secret was shown then; if you didn't copy it, make a new one.",
+	"disconnected":  "The app is disconnected. What you let it do has ended.",
 }
 
 // leave sends the browser to another page after a form, so that reloading it
@@ -180,7 +190,7 @@ func keyPath(id, tail string) string { return "/keys/" + url.PathEscape(id) + ta
 func (s *Console) problemPage(h http.Header, e *strikeplate.Error, requestID string) []byte {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	l := s.layout(heading(e), "", map[string]any{
-		"Error": e, "Ask": e.Params["ask"], "RequestID": requestID,
+		"Error": e, "Ask": e.Params["ask"], "RequestID": requestID, "Connections": e.Code == manage.CodeForbidden && s.c.Apps != nil,
 		"SignIn": (e.Status == http.StatusUnauthorized || e.Code == manage.CodeSignIn) && s.c.Product.SignInURL != "",
 	})
 	l.Inside = e.Status != http.StatusUnauthorized && e.Code != manage.CodeForbidden
@@ -194,13 +204,15 @@ func (s *Console) problemPage(h http.Header, e *strikeplate.Error, requestID str
 func heading(e *strikeplate.Error) string {
 	switch {
 	case e.Code == manage.CodeForbidden:
-		return "You can't manage API keys"
+		return "You can't manage this"
 	case e.Code == manage.CodeSignIn:
 		return "Sign in again to copy a key"
 	case e.Status == http.StatusUnauthorized:
 		return "You are signed out"
 	case e.Code == manage.CodeNotFound:
 		return "There is no such key"
+	case e.Code == codeNoApp:
+		return "There is no such app"
 	case e.Status == http.StatusNotFound:
 		return "There is no such page"
 	case e.Status == http.StatusPaymentRequired:

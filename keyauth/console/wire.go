@@ -291,14 +291,3 @@ type refusalJSON struct {
 	Count  int64     `json:"count"`
 	Last   time.Time `json:"last"`
 }
-
-// appJSON is an OAuth app.
-type appJSON struct {
-	ClientID     string     `json:"client_id"`
-	Name         string     `json:"name"`
-	Scopes       []string   `json:"scopes" nullable:"false"`
-	RedirectURIs []string   `json:"redirect_uris" nullable:"false"`
-	Creator      string     `json:"creator,omitempty"`
-	Created      time.Time  `json:"created"`
-	Revoked      *time.Time `json:"revoked,omitempty"`
-}

@@ -45,11 +45,9 @@ type world struct {
 	scheme  *keyauth.Scheme
 	keys    *manage.Service
 	catalog *scope.Catalog
-	apps    *madeUpApps
+	apps    *apps
 	server  *httptest.Server
-	api     validator.Validator
-
-	apiMu sync.Mutex
+	doc     string // OpenAPI
 
 	mu       sync.Mutex
 	now      time.Time
@@ -97,7 +95,8 @@ func (members) Members(_ context.Context, organisation string, limit int) (all [
 
 func newWorld(t testing.TB, change ...func(*setting)) *world {
 	t.Helper()
-	w := &world{TB: t, store: memory.New(), apps: &madeUpApps{}, now: noon, signedIn: noon}
+	w := &world{TB: t, store: memory.New(), now: noon, signedIn: noon}
+	w.apps = madeUpApps(w.clock)
 	w.catalog = made(scope.NewCatalog(
 		scope.Entry{Scope: "meetings:read", Description: "List and retrieve meetings"},
 		scope.Entry{Scope: "meetings:write", Description: "Delete meetings"},
@@ -289,25 +288,44 @@ func (w *world) call(visitor, method, path, body string, headers ...string) repl
 	return res
 }
 
+// validators are shared, by the document's text: making one takes long, and the
+// worlds of most tests have the same.
+var validators struct {
+	sync.Mutex
+	of map[string]validator.Validator
+}
+
+// validator is that of the world's document. The lock is held.
+func (w *world) validator() validator.Validator {
+	w.Helper()
+	if w.doc == "" {
+		w.doc = w.send("ada", w.request(http.MethodGet, base+"/api/openapi.json", "")).body
+	}
+	if v := validators.of[w.doc]; v != nil {
+		return v
+	}
+	parsed, err := libopenapi.NewDocument([]byte(w.doc))
+	if err != nil {
+		w.Fatal(err)
+	}
+	v, errs := validator.NewValidator(parsed)
+	if len(errs) > 0 {
+		w.Fatal(errs)
+	}
+	if validators.of == nil {
+		validators.of = map[string]validator.Validator{}
+	}
+	validators.of[w.doc] = v
+	return v
+}
+
 func (w *world) conforms(r *http.Request, res reply) {
 	w.Helper()
-	w.apiMu.Lock()
-	defer w.apiMu.Unlock()
-	if w.api == nil {
-		doc := w.send("ada", w.request(http.MethodGet, base+"/api/openapi.json", ""))
-		parsed, err := libopenapi.NewDocument([]byte(doc.body))
-		if err != nil {
-			w.Fatal(err)
-		}
-		v, errs := validator.NewValidator(parsed)
-		if len(errs) > 0 {
-			w.Fatal(errs)
-		}
-		w.api = v
-	}
+	validators.Lock()
+	defer validators.Unlock()
 	copied := *res.Response
 	copied.Body = io.NopCloser(strings.NewReader(res.body))
-	if ok, errs := w.api.ValidateHttpResponse(r, &copied); !ok {
+	if ok, errs := w.validator().ValidateHttpResponse(r, &copied); !ok {
 		for _, e := range errs {
 			w.Errorf("%s %s (%d) isn't as the document says: %v\n%s", r.Method, r.URL, res.StatusCode, e, res.body)
 			for _, s := range e.SchemaValidationErrors {
@@ -361,32 +379,6 @@ func createForm(name string) url.Values {
 		"once": {rand.Text()}, "name": {name}, "kind": {"mvo_|test"}, "access": {"org-limited"}, "owner": {""},
 		"scope": {"meetings:read"}, "ends": {"90d"}, "date": {""}, "allow": {""},
 	}
-}
-
-// madeUpApps are OAuth apps.
-type madeUpApps struct {
-	mu      sync.Mutex
-	revoked []string
-}
-
-func (a *madeUpApps) ListApps(_ context.Context, actor storage.Actor) ([]console.App, error) {
-	if actor.Role != "admin" {
-		return nil, &strikeplate.Error{Status: http.StatusForbidden, Code: "forbidden", Message: "Only administrators see apps."}
-	}
-	if actor.Organisation != "org" {
-		return nil, nil
-	}
-	return []console.App{{
-		ClientID: "https://crm.example/client/1", Name: "CRM <b>", Scopes: []string{"meetings:read"},
-		RedirectURIs: []string{"https://crm.example/back"}, Creator: "user_ada", Created: noon,
-	}}, nil
-}
-
-func (a *madeUpApps) RevokeApp(_ context.Context, actor storage.Actor, clientID string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.revoked = append(a.revoked, actor.Organisation+" "+clientID)
-	return nil
 }
 
 // seal keeps secrets under a key of its own.
