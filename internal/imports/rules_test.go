@@ -29,6 +29,7 @@ var rooms = []room{
 	{in: "~/scope/...", may: []string{"~", same}},
 	{in: "~/internal/tools/...", may: []string{"~/..."}, strangers: true},      // own module
 	{in: "~/internal/benchmarks/...", may: []string{"~/..."}, strangers: true}, // own module
+	{in: "~/internal/browser/...", may: []string{"~/..."}, strangers: true},    // own module
 	{in: "~/internal/fleet/...", may: []string{"~/..."}, strangers: true},      // own module
 	{in: "~/internal/...", may: []string{"~", "~/storage", "~/scope/...", "~/internal/..."}, strangers: true},
 	{in: "~/examples/...", may: []string{"~/..."}, strangers: true, never: []string{"~/internal/..."}}, // own module; what it shows must be open to everybody
@@ -50,7 +51,7 @@ var closures = []closure{
 	{what: []string{"~/examples/..."}, only: []string{"~/examples/..."}},
 	{what: []string{"~/storage/storagetest/...", "~/strikeplatetest/...", "~/internal/*mock*/..."}, tests: true},
 	{what: []string{"~/internal/*test/..."}, only: []string{"~/internal/withservices"}, tests: true},
-	{what: []string{"testing", "testing/..."}, only: []string{"~/storage/storagetest/...", "~/strikeplatetest/...", "~/internal/*test/..."}, tests: true, links: true},
+	{what: []string{"testing", "testing/..."}, only: []string{"~/storage/storagetest/...", "~/strikeplatetest/...", "~/internal/*test/...", "~/examples/internal/*test/..."}, tests: true, links: true},
 	{what: []string{"github.com/golang/mock/..."}, only: []string{"~/internal/*mock*/..."}, tests: true, links: true},
 	{what: []string{"github.com/open-policy-agent/..."}, only: []string{"~/policies/...", "~/internal/tools/...", "~/internal/benchmarks/..."}, links: true},
 	{what: limiters, only: []string{"~/ratelimit/...", "~/internal/benchmarks/..."}, links: true},

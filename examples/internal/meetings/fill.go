@@ -114,13 +114,13 @@ func (f *filler) around(d Data) {
 		speakers = append(speakers, []any{s.ID, s.Organisation, s.Environment, s.Name, s.User})
 	}
 	for _, w := range d.Webhooks {
-		webhooks = append(webhooks, []any{w.ID, w.Organisation, w.Environment, w.URL, strings.Join(w.Events, " "), w.Active})
+		webhooks = append(webhooks, webhookRow(w))
 	}
 	f.table("demo_channels (id, organisation_id, environment, name)", channels)
 	f.table("demo_channel_members (channel_id, user_id)", members)
 	f.table("demo_channel_meetings (channel_id, meeting_id)", contents)
 	f.table("demo_speakers (id, organisation_id, environment, name, user_id)", speakers)
-	f.table("demo_webhooks (id, organisation_id, environment, url, events, active)", webhooks)
+	f.table("demo_webhooks ("+webhookColumns+")", webhooks)
 }
 
 // stamp writes times so that they sort as text.

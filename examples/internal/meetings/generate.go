@@ -176,6 +176,6 @@ func (g *generator) around(o Organisation, all []Meeting) {
 			g.data.Speakers = append(g.data.Speakers, Speaker{ID: g.id("spk_"), Organisation: o.ID, Environment: environment, Name: name})
 		}
 		g.data.Webhooks = append(g.data.Webhooks, Webhook{ID: g.id("whk_"), Organisation: o.ID, Environment: environment,
-			URL: "https://hooks.example.com/" + o.ID, Events: []string{"meeting.completed"}})
+			URL: "https://hooks.example.com/" + o.ID, Events: []string{"summary.regenerated"}, Created: time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC)})
 	}
 }

@@ -1,17 +1,12 @@
 package meetings
 
 import (
-	"cmp"
 	"context"
-	"encoding/base64"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/strikeplate/strikeplate/policies"
-	"github.com/strikeplate/strikeplate/storage"
 )
 
 // Search says which meetings to list, newest first.
@@ -22,19 +17,11 @@ type Search struct {
 	Text string
 	// Channel that the meetings are in; empty: any or none.
 	Channel string
-	// Cursor is a page's Next; empty: from the beginning. Instead of it, Skip is how
-	// many rows come before, for those who count pages.
+	// Cursor, Skip and Limit are as in [Place].
 	Cursor string
 	Skip   int
-	// Limit is the page's size; 0 means 50, and 100 is the most.
-	Limit int
+	Limit  int
 }
-
-const (
-	defaultLimit = 50
-	maxLimit     = 100
-	maxText      = 200
-)
 
 // Meetings lists the meetings that the caller sees. Failures: ErrSearch.
 func (s *Store) Meetings(ctx context.Context, visible policies.Filter, q Search) (Page[Meeting], error) {
@@ -43,26 +30,18 @@ func (s *Store) Meetings(ctx context.Context, visible policies.Filter, q Search)
 	if err != nil {
 		return none, err
 	}
-	page := Page[Meeting]{}
 	// The total counts what the caller sees: it is under the same conditions.
-	if err := s.DB.QueryRowContext(ctx, "SELECT COUNT(*) FROM demo_meetings AS m WHERE "+c.String(), c.args...).Scan(&page.Total); err != nil {
+	var total int
+	if err := s.DB.QueryRowContext(ctx, "SELECT COUNT(*) FROM demo_meetings AS m WHERE "+c.String(), c.args...).Scan(&total); err != nil {
 		return none, err
 	}
-	if err := c.after(q.Cursor); err != nil {
+	found, err := page(ctx, s, meetingColumns+" FROM demo_meetings AS m", c, newestFirst, Place{Cursor: q.Cursor, Skip: q.Skip, Limit: q.Limit}, scanMeeting,
+		func(m Meeting) []string { return []string{stamp(m.Starts), m.ID} })
+	if err != nil {
 		return none, err
 	}
-	limit := min(cmp.Or(max(q.Limit, 0), defaultLimit), maxLimit)
-	text := fmt.Sprintf("SELECT %s FROM demo_meetings AS m WHERE %s ORDER BY m.starts_at DESC, m.id DESC LIMIT %d OFFSET %d",
-		meetingColumns, c, limit+1, max(q.Skip, 0))
-	if page.Data, err = all(ctx, s, text, c.args, scanMeeting); err != nil {
-		return none, err
-	}
-	if len(page.Data) > limit {
-		page.Data = page.Data[:limit]
-		next := cursor(page.Data[limit-1])
-		page.Next = &next
-	}
-	return page, s.fillParticipants(ctx, page.Data)
+	found.Total = total
+	return found, s.fillParticipants(ctx, found.Data)
 }
 
 // wanted are the conditions of a search, but for its place in the list.
@@ -77,55 +56,19 @@ func (s *Store) wanted(visible policies.Filter, q Search) (*conditions, error) {
 	if q.Channel != "" {
 		c.and("EXISTS (SELECT 1 FROM demo_channel_meetings AS cm WHERE cm.meeting_id = m.id AND cm.channel_id = ?)", q.Channel)
 	}
-	if q.Text != "" {
-		if !storage.ValidText(q.Text) || utf8.RuneCountInString(q.Text) > maxText {
-			return nil, fmt.Errorf("%w: q is no text of at most %d characters", ErrSearch, maxText)
-		}
-		c.and(`LOWER(m.title) LIKE LOWER(?) ESCAPE '\'`, "%"+literally.Replace(q.Text)+"%")
-	}
-	return c, nil
-}
-
-// literally makes a text one that LIKE finds as it stands.
-var literally = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
-
-// A cursor is the place of the last row that was shown, so it tells nothing that
-// the page didn't. Made up by hand it is a place like any other: what follows is
-// under the caller's filter still.
-func cursor(m Meeting) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(stamp(m.Starts) + " " + m.ID))
-}
-
-func (c *conditions) after(text string) error {
-	if text == "" {
-		return nil
-	}
-	b, err := base64.RawURLEncoding.DecodeString(text)
-	at, id, ok := strings.Cut(string(b), " ")
-	if err != nil || !ok || !storage.ValidText(id) || len(id) > 64 {
-		return fmt.Errorf("%w: the cursor is not one of a list's", ErrSearch)
-	}
-	if _, err := time.Parse(time.RFC3339, at); err != nil {
-		return fmt.Errorf("%w: the cursor is not one of a list's", ErrSearch)
-	}
-	c.and("(m.starts_at, m.id) < (?, ?)", at, id)
-	return nil
+	err := c.contains("m.title", q.Text)
+	return c, err
 }
 
 // Meeting returns one meeting. Failures: ErrNotFound.
 func (s *Store) Meeting(ctx context.Context, visible policies.Filter, id string) (Meeting, error) {
-	if !storage.ValidText(id) {
-		return Meeting{}, ErrNotFound
-	}
-	c := s.where(visible)
-	c.and("m.id = ?", id)
-	m, err := single(all(ctx, s, "SELECT "+meetingColumns+" FROM demo_meetings AS m WHERE "+c.String(), c.args, scanMeeting))
+	m, err := one(ctx, s, meetingColumns+" FROM demo_meetings AS m", s.where(visible), "m.id", id, scanMeeting)
 	if err != nil {
 		return Meeting{}, err
 	}
-	one := []Meeting{m}
-	err = s.fillParticipants(ctx, one)
-	return one[0], err
+	found := []Meeting{m}
+	err = s.fillParticipants(ctx, found)
+	return found[0], err
 }
 
 const meetingColumns = "m.id, m.organisation_id, m.environment, m.owner_id, m.private, m.title, m.starts_at, m.minutes"

@@ -100,7 +100,7 @@ func TestPartsFollowTheirMeeting(t *testing.T) {
 			"notes":       func(f policies.Filter, id string) error { _, err := s.Notes(t.Context(), f, id, ""); return err },
 			"summaries":   func(f policies.Filter, id string) error { _, err := s.Summary(t.Context(), f, id); return err },
 			"action_items": func(f policies.Filter, id string) error {
-				_, err := s.ActionItems(t.Context(), f, id)
+				_, err := s.ActionItems(t.Context(), f, meetings.ItemSearch{Meeting: id})
 				return err
 			},
 		}
@@ -128,9 +128,17 @@ func TestPartsFollowTheirMeeting(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		items, err := s.ActionItems(t.Context(), f, "")
-		if err != nil {
-			t.Fatal(err)
+		var items []meetings.ActionItem
+		for q := (meetings.ItemSearch{}); ; {
+			page, err := s.ActionItems(t.Context(), f, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			items = append(items, page.Data...)
+			if page.Next == nil {
+				break
+			}
+			q.Cursor = *page.Next
 		}
 		want := 0
 		for _, a := range d.ActionItems {

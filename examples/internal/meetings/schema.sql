@@ -72,6 +72,7 @@ CREATE TABLE IF NOT EXISTS demo_channels (
 	environment     TEXT NOT NULL,
 	name            TEXT NOT NULL
 );
+CREATE INDEX IF NOT EXISTS demo_channels_of ON demo_channels (organisation_id, environment, name, id);
 CREATE TABLE IF NOT EXISTS demo_channel_members (
 	channel_id TEXT NOT NULL REFERENCES demo_channels ON DELETE CASCADE,
 	user_id    TEXT NOT NULL,
@@ -91,15 +92,39 @@ CREATE TABLE IF NOT EXISTS demo_speakers (
 	name            TEXT NOT NULL,
 	user_id         TEXT
 );
+CREATE INDEX IF NOT EXISTS demo_speakers_of ON demo_speakers (organisation_id, environment, name, id);
 
 CREATE TABLE IF NOT EXISTS demo_webhooks (
 	id              TEXT PRIMARY KEY,
 	organisation_id TEXT NOT NULL,
 	environment     TEXT NOT NULL,
+	owner_id        TEXT,
+	grant_id        TEXT NOT NULL,
 	url             TEXT NOT NULL,
 	events          TEXT NOT NULL, -- separated by spaces
-	active          BOOLEAN NOT NULL
+	active          BOOLEAN NOT NULL,
+	sealed          TEXT NOT NULL, -- the signing secret, encrypted, in base64
+	created_at      TEXT NOT NULL,
+	dropped         INTEGER NOT NULL
 );
+CREATE INDEX IF NOT EXISTS demo_webhooks_of ON demo_webhooks (organisation_id, environment, id);
+
+-- What is to be sent to webhooks. An instance that takes a delivery sets its due
+-- time to the moment at which another one may take it for dead.
+CREATE TABLE IF NOT EXISTS demo_deliveries (
+	id         TEXT PRIMARY KEY,
+	webhook_id TEXT NOT NULL REFERENCES demo_webhooks ON DELETE CASCADE,
+	event      TEXT NOT NULL,
+	body       TEXT NOT NULL,
+	state      TEXT NOT NULL,
+	attempts   INTEGER NOT NULL,
+	status     INTEGER NOT NULL,
+	problem    TEXT NOT NULL,
+	created_ms BIGINT NOT NULL,
+	due_ms     BIGINT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS demo_deliveries_due ON demo_deliveries (due_ms) WHERE state = 'pending';
+CREATE INDEX IF NOT EXISTS demo_deliveries_of ON demo_deliveries (webhook_id, created_ms);
 
 -- Who fills the database, until when, and what else the demo has to remember.
 CREATE TABLE IF NOT EXISTS demo_state (

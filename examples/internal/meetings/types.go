@@ -55,8 +55,8 @@ type ActionItem struct {
 	ID        string     `json:"id"`
 	Meeting   string     `json:"meeting_id"`
 	Title     string     `json:"title"`
-	Assignee  *string    `json:"assignee_id"`
-	Status    string     `json:"status"` // open or completed
+	Assignee  *string    `json:"assignee"` // a user's id
+	Status    string     `json:"status"`   // open or completed
 	Due       *string    `json:"due_date"`
 	Completed *time.Time `json:"completed_at"`
 }
@@ -91,12 +91,40 @@ type Speaker struct {
 // Webhook is where events are sent. Its signing secret is shown once, when it is
 // made, so none of the ones that are there at the start is active.
 type Webhook struct {
-	ID           string   `json:"id"`
-	Organisation string   `json:"organisation_id"`
-	Environment  string   `json:"environment"`
-	URL          string   `json:"url"`
-	Events       []string `json:"events"`
-	Active       bool     `json:"active"`
+	ID           string `json:"id"`
+	Organisation string `json:"organisation_id"`
+	Environment  string `json:"environment"`
+	// User is whose webhook it is, where an app made it for a user; nil: the
+	// organisation's. It hears of meetings that the user, or a key of the whole
+	// organisation, sees.
+	User    *string   `json:"user_id"`
+	URL     string    `json:"url"`
+	Events  []string  `json:"events"`
+	Active  bool      `json:"active"`
+	Created time.Time `json:"created_at"`
+	// Dropped is how many events were not sent since too many were waiting.
+	Dropped int `json:"dropped"`
+	// Deliveries are the most recent ones.
+	Deliveries []Delivery `json:"deliveries"`
+
+	// Sealed is the signing secret, encrypted, and Grant the OAuth grant by which
+	// an app made it.
+	Sealed []byte `json:"-"`
+	Grant  string `json:"-"`
+}
+
+// Delivery is an event on its way to a webhook.
+type Delivery struct {
+	ID       string    `json:"id"`
+	Event    string    `json:"event"`
+	State    string    `json:"state"` // pending, delivered or failed
+	Attempts int       `json:"attempts"`
+	Status   int       `json:"status"`  // of the last answer; 0: there was none
+	Problem  string    `json:"problem"` // of the last attempt; empty: none
+	Created  time.Time `json:"created_at"`
+
+	Webhook string `json:"-"`
+	Body    []byte `json:"-"`
 }
 
 // Page is a part of a list.
