@@ -162,13 +162,22 @@ func (j *JWT) examine(ctx context.Context, token string, d digest) (*entry, bool
 	if e.facts, err = i.Trust.facts(ctx, r, claims, d, j.skew); err != nil {
 		return nil, false, err
 	}
-	return e, true, e.timely(now)
+	if err := e.timely(now); err != nil {
+		return nil, false, err
+	}
+	return e, true, nil
 }
 
 // ours asks the own authorization server's store about one of its JWTs, which says
 // no more than the record does.
 func (i *issuer) ours(ctx context.Context, claims *Claims, d digest, now time.Time) (*entry, bool, error) {
-	e, keep, err := i.grants.examine(ctx, d, d)
+	// The record's hash is the jti: a JWT that is issued again has another signature,
+	// and is the same token.
+	hash, err := decodeStrict(claims.ID)
+	if err != nil || len(hash) != len(d) {
+		return nil, false, errRecord
+	}
+	e, keep, err := i.grants.examine(ctx, digest(hash), d)
 	switch {
 	case err != nil:
 		return nil, false, err
