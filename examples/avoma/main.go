@@ -138,15 +138,17 @@ func management(site *demo.Site, scheme *keyauth.Scheme, engine *policies.Engine
 }
 
 // limits are 6,000 requests a minute for an organisation and, for whoever has no
-// valid key, as many for an address.
+// valid key, as many for an address. Fjord announced a large batch of meetings,
+// which is accommodated for two days.
 func limits(site *demo.Site) (byAddress, byOrganisation *ratelimit.Limiter, err error) {
 	strangers, err := site.FixedWindow()
 	if err != nil {
 		return nil, nil, err
 	}
-	byAddress, err = ratelimit.New(ratelimit.Config{Engine: strangers, Rules: []ratelimit.Rule{{
-		Policy: ratelimit.Policy{Name: "address", Limit: 6000, Period: time.Minute}, By: ratelimit.ByAddress,
-	}}})
+	usual := func(name string) ratelimit.Policy {
+		return ratelimit.Policy{Name: name, Limit: 6000, Period: time.Minute}
+	}
+	byAddress, err = ratelimit.New(ratelimit.Config{Engine: strangers, Rules: []ratelimit.Rule{{Policy: usual("address"), By: ratelimit.ByAddress}}})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -154,8 +156,23 @@ func limits(site *demo.Site) (byAddress, byOrganisation *ratelimit.Limiter, err 
 	if err != nil {
 		return nil, nil, err
 	}
-	byOrganisation, err = ratelimit.New(ratelimit.Config{Engine: callers, Rules: []ratelimit.Rule{{
-		Policy: ratelimit.Policy{Name: "organisation", Limit: 6000, Period: time.Minute}, By: ratelimit.ByOrganisation,
-	}}})
+	overrides, err := ratelimit.NewOverrideTable(callers, site.Clock.Now)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = overrides.Put(ratelimit.Override{
+		Organisation: meetings.OrganisationNamed("other").ID, Reason: "Fjord moves its archive here", Until: site.Clock.Now().Add(48 * time.Hour),
+		Policies: []ratelimit.Policy{{Name: "archive", Limit: 12_000, Period: time.Minute}},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	plans, err := ratelimit.NewPlans(ratelimit.PlansConfig{
+		Plans: []ratelimit.Plan{{Name: "any", Policies: []ratelimit.Policy{usual("organisation")}}}, Overrides: overrides, Now: site.Clock.Now,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	byOrganisation, err = ratelimit.New(ratelimit.Config{Engine: callers, Plans: plans})
 	return byAddress, byOrganisation, err
 }
