@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"slices"
 )
 
 // Thumbprints checks c, and returns a function that tells which certificate the
@@ -22,3 +23,7 @@ func (c Certificates) Thumbprints() (func(*http.Request) string, error) {
 		return base64.RawURLEncoding.EncodeToString(sum[:])
 	}, nil
 }
+
+// Algorithms are the names of those that clients may sign proofs with, for an
+// authorization server's metadata (RFC 9449 5.1).
+func (d *DPoP) Algorithms() []string { return slices.Clone(d.config.Algorithms) }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/strikeplate/strikeplate/oauth"
 	"github.com/strikeplate/strikeplate/scope"
 	"github.com/strikeplate/strikeplate/storage"
 )
@@ -101,6 +102,13 @@ type Tokens struct {
 	// Signing makes access tokens JWTs (RFC 9068), which others can check without
 	// asking; nil: they are opaque.
 	Signing *Signing
+	// DPoP binds tokens to the keys of clients that send proofs (RFC 9449), so that
+	// they are of no use to a thief; nil: proofs are ignored. An empty URL is the
+	// issuer's host, and nil Replays are kept in the Store.
+	DPoP *oauth.DPoPConfig
+	// Certificates says where clients' TLS certificates are seen, which tokens are
+	// then bound to (RFC 8705); zero: nowhere.
+	Certificates oauth.Certificates
 }
 
 // Audiences are the resources that tokens are for (RFC 8707).

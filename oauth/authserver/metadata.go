@@ -51,6 +51,10 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
 		ProtectedResources: append([]string{s.c.Audiences.Service}, s.c.Audiences.More...),
 		Documents:          s.docs != nil,
 	}
+	if s.prover.dpop != nil {
+		d.DPoPAlgorithms = s.prover.dpop.Algorithms()
+	}
+	d.CertificateBoundTokens = s.c.Tokens.Certificates.TLS || s.c.Tokens.Certificates.Header != ""
 	if s.c.Tokens.Signing != nil {
 		d.KeysURI = s.url(pathKeys)
 	}

@@ -45,7 +45,7 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	form.Set("client_id", a.app.ClientID)
-	if a.binding, err = s.bind(w, r, a.app); err != nil {
+	if a.binding, err = s.bind(r); err != nil {
 		return err
 	}
 	if jkt := a.binding.thumbprint; jkt != "" { // RFC 9449 10.1

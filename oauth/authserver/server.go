@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/strikeplate/strikeplate"
@@ -20,6 +21,7 @@ type Server struct {
 	sealers []cipher.AEAD
 	pages   *pages
 	signer  signer
+	prover  prover
 	docs    *documents
 	denials denials.Log
 	handler http.Handler
@@ -58,6 +60,9 @@ func newServer(c Config) (*Server, error) {
 			return nil, err
 		}
 		s.keys, s.sealers = append(s.keys, k), append(s.sealers, sealer)
+	}
+	if s.prover, err = s.newProver(); err != nil {
+		return nil, err
 	}
 	if s.pages, err = newPages(s); err != nil {
 		return nil, err
@@ -127,11 +132,12 @@ func (s *Server) routes() http.Handler {
 	pages := strikeplate.Edge{Dialect: s.pages.problem}.Handler(s.pages.secured(people))
 	api := strikeplate.Edge{Dialect: protocol}.Handler(sheltered(programs))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, pattern := people.Handler(r); pattern != "" {
+		switch tail := strings.TrimPrefix(r.URL.Path, s.base); {
+		case tail == pathAuthorize, tail == pathConsent, strings.HasPrefix(tail, pathAssets):
 			pages.ServeHTTP(w, r)
-			return
+		default:
+			api.ServeHTTP(w, r)
 		}
-		api.ServeHTTP(w, r)
 	})
 }
 

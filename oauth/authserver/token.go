@@ -47,7 +47,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if a.binding, err = s.bind(w, r, a.app); err != nil {
+	if a.binding, err = s.bind(r); err != nil {
 		return err
 	}
 	var answer *issued
@@ -124,6 +124,9 @@ func (s *Server) exchange(ctx context.Context, a *ask) (*issued, error) {
 	refresh := s.refresh(refreshToken, grant, grant.Scopes, grant.Resources, a.lasting(), a.now)
 	if err := s.c.Store.UseCode(ctx, hash, a.now, []storage.Token{access, refresh}); err != nil {
 		s.notice(err, "code", a, grant)
+		if errors.Is(err, storage.ErrExpired) {
+			err = errors.Join(err, s.revokeGrant(ctx, a.actor, grant, "its code was not exchanged in time"))
+		}
 		return nil, granted(err, "code")
 	}
 	return s.issue(accessToken, access, refreshToken, grant, a.now)
@@ -217,6 +220,8 @@ func (s *Server) renew(ctx context.Context, a *ask) (*issued, error) {
 		return nil, granted(storage.ErrNotFound, "refresh token")
 	case old.Grant.ClientID != a.app.ClientID:
 		return nil, bad(CodeGrant, "The refresh token was given to another client.")
+	case !a.now.Before(old.Grant.Expires):
+		return nil, granted(storage.ErrExpired, "refresh token")
 	case old.Token.Thumbprint != "" && old.Token.Thumbprint != a.binding.thumbprint:
 		return nil, bad(CodeProof, "The refresh token is bound to another key.")
 	case old.Token.Certificate != "" && old.Token.Certificate != a.binding.certificate:
