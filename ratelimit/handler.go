@@ -249,7 +249,11 @@ func (h *receipt) refund() error {
 	if !h.once.first() {
 		return nil
 	}
-	return h.limiter.Refund(context.WithoutCancel(h.Context), h.charges...)
+	ctx := h.Context
+	if !h.limiter.inMemory { // those look at no context
+		ctx = context.WithoutCancel(ctx)
+	}
+	return h.limiter.Refund(ctx, h.charges...)
 }
 
 // settle gives back what was charged before it was known who asks.

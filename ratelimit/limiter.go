@@ -158,7 +158,9 @@ func (l *Limiter) Peek(ctx context.Context, c Charge) (Decision, error) { return
 func (l *Limiter) Refund(ctx context.Context, charges ...Charge) error {
 	var all []error
 	for _, c := range charges {
-		all = append(all, l.engine.Refund(ctx, c))
+		if err := l.engine.Refund(ctx, c); err != nil {
+			all = append(all, err)
+		}
 	}
 	return errors.Join(all...)
 }
