@@ -8,9 +8,9 @@
 //	}
 //
 // [RunDirectory] does the same for an editable directory, [RunOperator] for the
-// service's own upkeep, [RunUsage] for counts, and [RunPair], [RunOperatorPair]
-// and [RunUsagePair] for two store values on the same data, as two processes of a
-// fleet would have them.
+// service's own upkeep, [RunUsage] for counts, [RunReplays] for requests that are
+// sent again, [RunGrants] for OAuth apps and grants, and [RunPair] and its like for
+// two store values on the same data, as two processes of a fleet would have them.
 // Each case opens a fresh, empty store.
 //
 // The suite is itself tested by broken stores, each of which must fail in 20 of
