@@ -36,11 +36,12 @@ const day = 24 * time.Hour
 // world is a service with an authorization server, and people who visit it.
 type world struct {
 	testing.TB
-	store  authserver.Store
-	server *authserver.Server
-	live   *httptest.Server
-	issuer string // of the server
-	logs   *logs
+	store   authserver.Store
+	server  *authserver.Server
+	live    *httptest.Server
+	issuer  string // of the server
+	logs    *logs
+	signing bool
 
 	mu       sync.Mutex
 	now      time.Time
@@ -104,7 +105,7 @@ func newWorldOn(t testing.TB, store backend, change ...func(*authserver.Config))
 	for _, f := range change {
 		f(&c)
 	}
-	w.issuer = c.Issuer
+	w.issuer, w.signing = c.Issuer, c.Tokens.Signing != nil
 	w.server = made(authserver.New(c))(t)
 	handler = strikeplate.Edge{}.Handler(w.server)
 	return w
