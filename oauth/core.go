@@ -120,7 +120,10 @@ func (c *core) entry(ctx context.Context, token string) (*entry, error) {
 			c.tokens.Set(d, e)
 		}
 	}
-	return e, e.timely(now)
+	if err := e.timely(now); err != nil {
+		return nil, err
+	}
+	return e, nil
 }
 
 // standing joins a token with the directory, which is asked again when its

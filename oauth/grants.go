@@ -115,5 +115,8 @@ func (g *grants) entry(p *storage.Presented, name digest, now time.Time) (*entry
 	if end := p.Grant.Expires; !end.IsZero() && end.Before(e.principal.Expires) {
 		e.principal.Expires = end
 	}
-	return e, e.timely(now)
+	if err := e.timely(now); err != nil {
+		return nil, err
+	}
+	return e, nil
 }

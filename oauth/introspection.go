@@ -223,7 +223,10 @@ func (i *Introspection) read(ctx context.Context, body []byte, d digest) (*entry
 	if e.facts, err = i.config.Trust.facts(ctx, r, c, d, i.config.Skew); err != nil {
 		return nil, err
 	}
-	return e, e.timely(now)
+	if err := e.timely(now); err != nil {
+		return nil, err
+	}
+	return e, nil
 }
 
 // ready asks nothing: an endpoint that is asked at each probe is a burden.
@@ -235,7 +238,7 @@ func (i *Introspection) post(ctx context.Context, token string) ([]byte, error) 
 		return nil, err
 	}
 	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, place, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, place, strings.NewReader(form.Encode())) //nolint:gosec // likewise: the configuration's or the issuer's
 	if err != nil {
 		return nil, err
 	}

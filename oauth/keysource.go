@@ -38,7 +38,7 @@ type keySource struct {
 	fetched atomic.Int64 // when the current ones were, on the tracker's scale
 	waiting atomic.Int64
 
-	one sync.Mutex // one fetch at a time, so that an old answer never follows a new one
+	one chan struct{} // one fetch at a time, so that an old answer never follows a new one
 
 	mu    sync.Mutex
 	next  *round // that a fetch is planned for, not begun; nil: none is
@@ -52,7 +52,7 @@ type keySource struct {
 type round struct{ done chan struct{} }
 
 func newKeySource(r *Resource, issuer string, f Fetch) *keySource {
-	return &keySource{resource: r, issuer: issuer, fetch: f}
+	return &keySource{resource: r, issuer: issuer, fetch: f, one: make(chan struct{}, 1)}
 }
 
 // fix sets keys for ever.
@@ -164,8 +164,8 @@ func (s *keySource) begin(r *round, wait time.Duration) {
 	case <-timer.C:
 	case <-s.resource.closing.Done():
 	}
-	s.one.Lock()
-	defer s.one.Unlock()
+	s.one <- struct{}{}
+	defer func() { <-s.one }()
 	s.mu.Lock()
 	s.next = nil // who comes from now on needs a later one
 	_, s.last = s.resource.clock()
