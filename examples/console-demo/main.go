@@ -1,5 +1,6 @@
-// Console-demo shows the Developer page with made-up organisations, keys and
-// usage, and a sign-in that believes everybody. It listens on loopback only.
+// Console-demo shows the Developer page with made-up organisations, keys, apps and
+// usage, a sign-in that believes everybody, and an API of two calls for the keys.
+// It listens on loopback only.
 //
 //	go run -C examples ./console-demo
 package main
@@ -25,17 +26,21 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "loopback address to listen on; port 0 picks one")
+	addr := flag.String("addr", "127.0.0.1:8080", "loopback `address` to listen on; port 0 picks one")
+	credentials := flag.String("credentials", "", "write the address and the people to this `file` (JSON) when ready")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *addr, func(url string) { fmt.Println("Open " + url) }); err != nil {
+	if err := run(ctx, *addr, func(url string) error {
+		fmt.Println("Open " + url)
+		return writeCredentials(*credentials, url)
+	}); err != nil {
 		log.Fatal(err)
 	}
 }
 
 // run serves until ctx ends. It calls ready when it listens.
-func run(ctx context.Context, addr string, ready func(url string)) error {
+func run(ctx context.Context, addr string, ready func(url string) error) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return err
@@ -45,22 +50,26 @@ func run(ctx context.Context, addr string, ready func(url string)) error {
 	}
 	store := memory.New()
 	defer store.Close(context.Background())
-	counter, err := usage.New(usage.Config{Store: store})
+	counter, err := usage.New(usage.Config{Store: store, Every: time.Second})
 	if err != nil {
 		return err
 	}
 	defer counter.Close(context.Background())
-	handler, err := handler(ctx, store, counter)
+	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", addr)
+	defer listener.Close()
+	base := "http://" + listener.Addr().String()
+	handler, err := handler(ctx, base, store, counter)
 	if err != nil {
 		return err
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	defer context.AfterFunc(ctx, func() { server.Close() })()
-	ready("http://" + listener.Addr().String() + "/")
+	if err := ready(base + "/"); err != nil {
+		return err
+	}
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
@@ -68,7 +77,7 @@ func run(ctx context.Context, addr string, ready func(url string)) error {
 }
 
 // handler wires the page as a service would, and the fake sign-in around it.
-func handler(ctx context.Context, store *memory.Store, counter *usage.Counter) (http.Handler, error) {
+func handler(ctx context.Context, base string, store *memory.Store, counter *usage.Counter) (http.Handler, error) {
 	scheme, catalog, err := product()
 	if err != nil {
 		return nil, err
@@ -99,16 +108,20 @@ func handler(ctx context.Context, store *memory.Store, counter *usage.Counter) (
 		SignedIn: sessions.actor, FreshSignIn: sessions.since,
 		Product: console.Product{
 			Name: "Mavio", Base: "/settings/developer", Home: "/", Data: "meetings", EnvironmentVariable: "MAVIO_API_KEY",
-			TryURL: "https://api.mavio.example/v1/whoami", SignInURL: "/", Logo: "/logo.svg",
+			TryURL: base + "/v1/whoami", SignInURL: "/", Logo: "/logo.svg",
 		},
 	})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
+	if err := callable(ctx, mux, scheme, catalog, store, clock); err != nil {
+		return nil, err
+	}
 	mux.Handle("/settings/developer/", page)
 	mux.HandleFunc("GET /{$}", sessions.choose)
 	mux.HandleFunc("GET /logo.svg", logo)
 	mux.HandleFunc("POST /sign-in", sessions.signIn)
-	return strikeplate.Edge{}.Handler(mux), nil
+	edge := strikeplate.Edge{Done: []func(*strikeplate.Exchange){counter.Observe}}
+	return edge.Handler(counter.Browsers(mux)), nil
 }

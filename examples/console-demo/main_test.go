@@ -12,7 +12,7 @@ import (
 func TestDemo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	urls, done := make(chan string, 1), make(chan error, 1)
-	go func() { done <- run(ctx, "127.0.0.1:0", func(url string) { urls <- url }) }()
+	go func() { done <- run(ctx, "127.0.0.1:0", func(url string) error { urls <- url; return nil }) }()
 	var base string
 	select {
 	case base = <-urls:
@@ -48,7 +48,7 @@ func TestDemo(t *testing.T) {
 
 func TestLoopbackOnly(t *testing.T) {
 	for _, addr := range []string{":8080", "0.0.0.0:0", "192.0.2.1:80", "nowhere"} {
-		if err := run(t.Context(), addr, func(string) { t.Error("it listens") }); err == nil {
+		if err := run(t.Context(), addr, func(string) error { t.Error("it listens"); return nil }); err == nil {
 			t.Errorf("%s: a fake sign-in for everybody", addr)
 		}
 	}

@@ -124,5 +124,15 @@ func (a *api) usage(ctx context.Context, actor storage.Actor, in *usageInput) (*
 	if err != nil {
 		return nil, err
 	}
-	return &usageOutput{Body: a.s.askUsage(ctx, k, rangeNamed(in.Range), in.Of == "lineage").wire()}, nil
+	var ids []string
+	if in.Of == "lineage" {
+		line, err := a.s.lineage(ctx, actor, k.Lineage)
+		if err != nil {
+			return nil, err
+		}
+		for _, other := range line {
+			ids = append(ids, other.ID)
+		}
+	}
+	return &usageOutput{Body: a.s.askUsage(ctx, k, rangeNamed(in.Range), ids).wire()}, nil
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"net/url"
 	"slices"
 	"strings"
@@ -202,18 +203,17 @@ func (v *visit) line() (row, []row, error) {
 	if err != nil {
 		return row{}, nil, err
 	}
-	page, err := v.s.c.Manage.List(v.r.Context(), v.actor, manage.Filter{Status: manage.AllKeys, Limit: longestLine})
+	keys, err := v.s.lineage(v.r.Context(), v.actor, k.Lineage)
 	if err != nil {
 		return row{}, nil, err
 	}
 	n := v.s.names(v.r.Context(), v.actor)
 	var others []row
 	rotated, older := false, false
-	for _, other := range page.Keys {
-		switch {
-		case other.ID == k.ID:
+	for _, other := range keys {
+		if other.ID == k.ID {
 			k, older = other, true
-		case other.Lineage == k.Lineage:
+		} else {
 			others = append(others, v.row(other, n))
 			rotated = rotated || !older && other.Status == storage.Active
 		}
@@ -221,6 +221,15 @@ func (v *visit) line() (row, []row, error) {
 	r := v.row(k, n)
 	r.Rotated = rotated
 	return r, others, nil
+}
+
+// lineage returns the keys of a lineage, newest first.
+func (s *Console) lineage(ctx context.Context, a storage.Actor, lineage string) ([]manage.Key, error) {
+	page, err := s.c.Manage.List(ctx, a, manage.Filter{Status: manage.AllKeys, Limit: longestLine})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(page.Keys, func(k manage.Key) bool { return k.Lineage != lineage }), nil
 }
 
 func (s *Console) postRename(v *visit) error {

@@ -39,6 +39,7 @@ type usageView struct {
 	Foreign  []storage.UsageRefusal // with a wrong secret
 	Origin   string
 	Missing  map[string]bool
+	None     bool // nothing was asked for in the range
 }
 
 type route struct {
@@ -58,7 +59,14 @@ func (s *Console) showUsage(v *visit) error {
 	}
 	query := v.r.URL.Query()
 	sp, whole := rangeNamed(query.Get("range")), query.Get("of") == "lineage"
-	u := s.askUsage(v.r.Context(), k.Key, sp, whole)
+	var ids []string
+	if whole {
+		ids = append(ids, k.ID)
+		for _, other := range line {
+			ids = append(ids, other.ID)
+		}
+	}
+	u := s.askUsage(v.r.Context(), k.Key, sp, ids)
 	view := usageView{
 		Key: k, Counted: u.counted, Chart: drawChart(u.points), Points: u.points,
 		Requests: grouped(u.total.Requests()), Errors: grouped(u.total.Errors()), Rate: percent(u.total.ErrorRate()),
@@ -70,6 +78,9 @@ func (s *Console) showUsage(v *visit) error {
 	}
 	for _, what := range u.missing {
 		view.Missing[what] = true
+	}
+	if view.None = u.total.Requests() == 0; view.None { // of nothing there is no rate and no mean
+		view.Rate, view.Latency = "–", "–"
 	}
 	view.links(s, sp, whole, len(line) > 0)
 	view.tables(u)
@@ -137,6 +148,10 @@ var actions = map[string]string{
 	manage.ActionCreate: "Created", manage.ActionRename: "Renamed", manage.ActionUpdate: "Changed",
 	manage.ActionRotate: "Rotated", manage.ActionRegenerate: "Regenerated", manage.ActionRevoke: "Revoked",
 	manage.ActionReveal: "Copied the secret of", manage.ActionDenied: "Was refused", manage.ActionForget: "Kept secret erased",
+	"key.import":   "Imported",
+	"app.register": "Registered", "app.update": "Changed", "app.rotate_secret": "Made a new secret of", "app.revoke": "Revoked",
+	"app.block": "Blocked", "app.unblock": "Unblocked", "app.denied": "Was refused",
+	"grant.begin": "Let in", "app.revoke_grants": "Disconnected", "grant.revoke": "Disconnected",
 }
 
 func (s *Console) showAudit(v *visit) error {
@@ -171,10 +186,17 @@ func (s *Console) line(e manage.Entry, n names) line {
 		}
 	}
 	if key.Name != "" {
-		l.Target = key.Name + " ••••" + key.Last4
+		l.Target = key.Name
 	}
-	if e.Target != "" {
+	if key.Name != "" && key.Last4 != "" {
+		l.Target += " ••••" + key.Last4
+	}
+	switch what, _, _ := strings.Cut(e.Action, "."); {
+	case e.Target == "":
+	case what == "key":
 		l.TargetPath = s.path(keyPath(e.Target, ""))
+	case what == "app" && s.c.Apps != nil:
+		l.TargetPath = s.path(appPath(e.Target, ""))
 	}
 	l.Details = details(e)
 	return l

@@ -1,7 +1,10 @@
 package console
 
 import (
+	"cmp"
 	"context"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/strikeplate/strikeplate/keyauth/manage"
@@ -56,7 +59,10 @@ type usageOf struct {
 
 // askUsage asks for all of it. What can't be had is left out and named: the rest
 // must be there when something is wrong.
-func (s *Console) askUsage(ctx context.Context, k manage.Key, sp span, lineage bool) usageOf {
+//
+// line are the ids of the key's lineage if that is what to ask for; none: the key
+// alone.
+func (s *Console) askUsage(ctx context.Context, k manage.Key, sp span, line []string) usageOf {
 	u := usageOf{span: sp}
 	u.from, u.to = sp.bounds(s.c.Now())
 	if s.c.Usage == nil {
@@ -64,8 +70,10 @@ func (s *Console) askUsage(ctx context.Context, k manage.Key, sp span, lineage b
 	}
 	u.counted = true
 	q := storage.UsageQuery{Organisation: k.Organisation, Credential: k.ID, From: u.from, To: u.to, Step: sp.step}
-	if lineage {
+	if len(line) > 0 {
 		q.Credential, q.Lineage = "", k.Lineage
+	} else {
+		line = []string{k.ID}
 	}
 	ask := func(what string, err error) {
 		if err != nil {
@@ -78,14 +86,80 @@ func (s *Console) askUsage(ctx context.Context, k manage.Key, sp span, lineage b
 	u.endpoints, err = s.c.Usage.Endpoints(ctx, q)
 	ask("endpoints", err)
 	u.addresses, err = s.c.Usage.Addresses(ctx, q.Organisation, q.Lineage, q.Credential)
+	u.addresses = joinedAddresses(u.addresses)
 	ask("addresses", err)
 	q.Step = 0 // refusals have steps of their own
 	u.refusals, err = s.c.Usage.Refusals(ctx, q)
+	u.refusals = joinedRefusals(u.refusals)
 	ask("refusals", err)
-	seen, err := s.c.Usage.Credentials(ctx, k.Organisation, []string{k.ID})
+	seen, err := s.c.Usage.Credentials(ctx, k.Organisation, line)
 	ask("last_used", err)
-	u.seen = seen[k.ID]
+	for _, id := range line {
+		if at := seen[id]; at.Succeeded.After(u.seen.Succeeded) {
+			u.seen.Succeeded = at.Succeeded
+		}
+		if at := seen[id]; at.Origin != "" && at.BrowserAt.After(u.seen.BrowserAt) {
+			u.seen.Origin, u.seen.BrowserAt = at.Origin, at.BrowserAt
+		}
+	}
 	return u
+}
+
+// joinedAddresses has each address once, though several keys of a lineage were
+// used from it; the most recent come first, and those not kept singly last.
+func joinedAddresses(all []storage.UsageAddress) (joined []storage.UsageAddress) {
+	at := map[netip.Addr]int{}
+	for _, a := range all {
+		i, known := at[a.Address]
+		if !known {
+			at[a.Address] = len(joined)
+			joined = append(joined, a)
+			continue
+		}
+		j := &joined[i]
+		j.Count += a.Count
+		if a.First.Before(j.First) {
+			j.First = a.First
+		}
+		if a.Last.After(j.Last) {
+			j.Last = a.Last
+		}
+	}
+	slices.SortStableFunc(joined, func(a, b storage.UsageAddress) int {
+		if a.Address.IsValid() != b.Address.IsValid() {
+			if a.Address.IsValid() {
+				return -1
+			}
+			return 1
+		}
+		return b.Last.Compare(a.Last)
+	})
+	return joined
+}
+
+// joinedRefusals has each code once for proven and once for unproven requests, the
+// most frequent first.
+func joinedRefusals(all []storage.UsageRefusal) (joined []storage.UsageRefusal) {
+	type kind struct {
+		code   string
+		proven bool
+	}
+	at := map[kind]int{}
+	for _, r := range all {
+		i, known := at[kind{r.Code, r.Proven}]
+		if !known {
+			at[kind{r.Code, r.Proven}] = len(joined)
+			joined = append(joined, r)
+			continue
+		}
+		j := &joined[i]
+		j.Count += r.Count
+		if r.Last.After(j.Last) {
+			j.Last = r.Last
+		}
+	}
+	slices.SortStableFunc(joined, func(a, b storage.UsageRefusal) int { return cmp.Compare(b.Count, a.Count) })
+	return joined
 }
 
 func (u usageOf) wire() usageJSON {
