@@ -5,9 +5,19 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/strikeplate/strikeplate/keyauth"
 	"github.com/strikeplate/strikeplate/ratelimit"
 	"github.com/strikeplate/strikeplate/ratelimit/redis"
 )
+
+// Hashing are the parameters for the secrets of keys: the library's own, unless a
+// test asks for cheap ones.
+func (s *Site) Hashing() keyauth.Hashing {
+	if s.InsecureCheapHashes {
+		return keyauth.Hashing{MemoryKiB: 64, Passes: 1, InsecureCheap: true}
+	}
+	return keyauth.Hashing{}
+}
 
 // FixedWindow is an engine that counts in Redis where there is one, else in
 // memory. Take one for each limiter, so that a flood of addresses takes no room

@@ -27,6 +27,8 @@ type Options struct {
 	Reseed bool
 	// InsecureDemo allows an Addr that others reach.
 	InsecureDemo bool
+	// InsecureCheapHashes makes the demo's keys quickly, for tests.
+	InsecureCheapHashes bool
 	// Out is where the server says what to try; nil: nowhere.
 	Out io.Writer
 }

@@ -57,6 +57,7 @@ func Start(t *testing.T, p demo.Product, o demo.Options) *Server {
 	if o.Redis == "" {
 		o.Redis = os.Getenv("STRIKEPLATE_EXAMPLES_REDIS")
 	}
+	o.InsecureCheapHashes = true
 	before, _ := os.ReadFile(o.Credentials) // of an earlier start
 	ended := make(chan error, 1)
 	go func() { ended <- demo.Run(ctx, p, o) }()
