@@ -219,8 +219,9 @@ type Grants interface {
 	// ErrBlocked; ErrRevoked (the grant or the app is); ErrConflict (a new hash is
 	// taken). Nothing is written but for ErrReused. [Rotation.Judge] decides.
 	Rotate(ctx context.Context, r Rotation) (access Token, repeated bool, err error)
-	// DropToken forgets one access token (RFC 7009); unknown ones are no error.
-	// Watchers are told GrantChanged. A refresh token is revoked with its grant.
+	// DropToken forgets one access token (RFC 7009); unknown ones are no error. Its
+	// grant's Version rises, unless that was revoked before, and watchers are told
+	// GrantChanged. A refresh token is revoked with its grant.
 	DropToken(ctx context.Context, hash [32]byte) error
 
 	// Push keeps an authorization request, TakePushed returns it once: of many at

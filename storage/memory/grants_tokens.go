@@ -137,25 +137,30 @@ func (s *Store) applyRotation(ctx context.Context, r storage.Rotation) (access s
 // DropToken implements [storage.Grants].
 func (s *Store) DropToken(ctx context.Context, hash [32]byte) error {
 	defer s.writes.begin()()
-	g, dropped, err := s.drop(ctx, hash)
-	if dropped {
-		s.watchers.Changed(storage.GrantChanged, g.Organisation, g.ID, 0)
-	}
+	changed, err := s.drop(ctx, hash)
+	s.tell(changed)
 	return err
 }
 
-func (s *Store) drop(ctx context.Context, hash [32]byte) (g storage.Grant, dropped bool, err error) {
+// drop returns the grant if it has changed.
+func (s *Store) drop(ctx context.Context, hash [32]byte) ([]storage.Grant, error) {
 	unlock, err := s.writing(ctx)
 	if err != nil {
-		return storage.Grant{}, false, err
+		return nil, err
 	}
 	defer unlock()
 	t, ok := s.grants.tokens[hash]
 	if !ok || t.Kind != storage.AccessToken {
-		return storage.Grant{}, false, nil
+		return nil, nil
 	}
 	delete(s.grants.tokens, hash)
-	return s.grants.byID[t.Grant], true, nil
+	g := s.grants.byID[t.Grant]
+	if !g.Revoked.IsZero() {
+		return nil, nil
+	}
+	g.Version++
+	s.grants.byID[g.ID] = g
+	return []storage.Grant{g}, nil
 }
 
 func (s *Store) anyTaken(tokens []storage.Token) bool {

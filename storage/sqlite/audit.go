@@ -25,6 +25,16 @@ func (s *Store) record(ctx context.Context, tx *sql.Tx, e storage.Entry) error {
 	return err
 }
 
+// recordAll writes audit entries.
+func (s *Store) recordAll(ctx context.Context, tx *sql.Tx, audit []storage.Entry) error {
+	for _, e := range audit {
+		if err := s.record(ctx, tx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Entries implements [storage.Audit]. Positions rise across all organisations,
 // in the order of commits, so a cursor is the last position seen.
 func (s *Store) Entries(ctx context.Context, q storage.Query) ([]storage.Entry, string, error) {

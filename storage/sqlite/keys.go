@@ -3,12 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"math"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/strikeplate/strikeplate/storage"
@@ -43,54 +39,23 @@ func (s *Store) ListKeys(ctx context.Context, q storage.Query) ([]storage.Key, s
 	if err != nil {
 		return nil, "", err
 	}
-	size := q.PageSize()
 	args := []any{q.Organisation, created, id, q.Now.UnixMicro(),
-		storage.Active.In(q.Status), storage.Expired.In(q.Status), storage.Revoked.In(q.Status), size + 1}
-	list := s.sql.list
+		storage.Active.In(q.Status), storage.Expired.In(q.Status), storage.Revoked.In(q.Status), q.PageSize() + 1}
+	stmt := s.sql.list
 	if q.Lineage != "" {
-		list, args = s.sql.listLineage, append(args, q.Lineage)
+		stmt, args = s.sql.listLineage, append(args, q.Lineage)
 	}
-	rows, err := list.QueryContext(ctx, args...)
-	if err != nil {
-		return nil, "", s.failed("list keys", err)
-	}
-	defer rows.Close()
-	var page []storage.Key
-	for rows.Next() {
-		k, err := scanKey(rows)
+	return list(q, func(k storage.Key) (time.Time, string) { return k.Created, k.ID }, func(int) ([]storage.Key, error) {
+		rows, err := stmt.QueryContext(ctx, args...)
 		if err != nil {
-			return nil, "", s.failed("list keys", err)
+			return nil, s.failed("list keys", err)
 		}
-		page = append(page, k)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, "", s.failed("list keys", err)
-	}
-	if len(page) <= size {
-		return page, "", nil
-	}
-	return page[:size], cursor(page[size-1]), nil
-}
-
-// cursor names the last key of a page, by what the list is ordered by.
-func cursor(k storage.Key) string {
-	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%s", k.Created.UnixMicro(), k.ID))
-}
-
-func readCursor(s string) (created int64, id string, err error) {
-	if s == "" {
-		return math.MaxInt64, "", nil
-	}
-	text, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil {
-		return 0, "", storage.ErrNotFound
-	}
-	micros, id, ok := strings.Cut(string(text), ".")
-	created, err = strconv.ParseInt(micros, 10, 64)
-	if !ok || err != nil {
-		return 0, "", storage.ErrNotFound
-	}
-	return created, id, nil
+		page, err := collect(rows, scanKey)
+		if err != nil {
+			return nil, s.failed("list keys", err)
+		}
+		return page, nil
+	})
 }
 
 // Commit implements [storage.Keys].
@@ -123,7 +88,10 @@ func (s *Store) write(ctx context.Context, f func(*sql.Tx) error) error {
 	}
 	defer tx.Rollback()
 	if err := f(tx); err != nil {
-		for _, sentinel := range []error{storage.ErrNotFound, storage.ErrRevoked, storage.ErrConflict, storage.ErrPermanent, storage.ErrLimit} {
+		for _, sentinel := range []error{
+			storage.ErrNotFound, storage.ErrRevoked, storage.ErrConflict, storage.ErrPermanent, storage.ErrLimit,
+			storage.ErrExpired, storage.ErrBlocked,
+		} {
 			if errors.Is(err, sentinel) {
 				return err
 			}
@@ -153,12 +121,7 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, m storage.Mutation) error
 			return storage.ErrLimit
 		}
 	}
-	for _, e := range m.Audit {
-		if err := s.record(ctx, tx, e); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.recordAll(ctx, tx, m.Audit)
 }
 
 // put judges one record by what is stored, then writes it.

@@ -27,8 +27,9 @@
 //
 // # Security notes
 //
-// Triggers refuse a change of a permanent field or of a revoked key, so another
-// program on the same file cannot undo a revocation by accident. Whoever may
+// Triggers refuse a change of a permanent field or of a revoked key, app or grant,
+// and that a code or refresh token is unused again, so another program on the same
+// file cannot undo a revocation by accident. Whoever may
 // write the file can drop the triggers: its permissions are the boundary, and a
 // new file is readable and writable by its owner alone. What was deleted may stay
 // in the file's free pages until they are used again, or until VACUUM.
@@ -67,8 +68,9 @@ type Config struct {
 }
 
 // Store implements [storage.Keys], [storage.Audit], [storage.EditableDirectory],
-// [storage.Feed], [storage.Operator] and [storage.Usage]. It is safe for
-// concurrent use. Make one with [Open].
+// [storage.Feed], [storage.Operator], [storage.Usage], [storage.Replays],
+// [storage.Apps] and [storage.Grants]. It is safe for concurrent use. Make one with
+// [Open].
 type Store struct {
 	config Config
 	writer *sql.DB // one connection: writes queue here instead of at the file's lock

@@ -99,6 +99,7 @@ func (s *Store) EraseOrganisation(ctx context.Context, organisation string) erro
 			s.watchers.Changed(storage.UserChanged, organisation, id, 0)
 		}
 		s.watchers.Changed(storage.AccountChanged, organisation, organisation, 0)
+		s.tell(err, e.others...)
 	}
 	if err != nil {
 		return err
@@ -117,6 +118,7 @@ func (s *Store) EraseOrganisation(ctx context.Context, organisation string) erro
 // erasure is what one deleted, and the newest position then.
 type erasure struct {
 	keys, users []string
+	others      []changed
 	last        int64
 }
 
@@ -141,5 +143,6 @@ func (s *Store) eraseRecords(ctx context.Context, tx *sql.Tx, organisation strin
 			return e, err
 		}
 	}
-	return e, nil
+	e.others, err = s.eraseApps(ctx, tx, organisation)
+	return e, err
 }

@@ -22,10 +22,11 @@ type statements struct {
 
 	usage   usageStatements
 	replays replayStatements
+	grants  grantStatements
 }
 
-// list selects a page of keys.
-func list(and string) string {
+// listKeys selects a page of keys.
+func listKeys(and string) string {
 	return `SELECT ` + keyColumns + ` FROM strikeplate_keys
 		WHERE organisation = ?1 AND (created, id) < (?2, ?3)
 		AND CASE WHEN revoked IS NOT NULL THEN ?7 WHEN expires <= ?4 THEN ?6 ELSE ?5 END ` + and + `
@@ -49,7 +50,7 @@ const keyColumns = `id, lookup, lineage, organisation, name, last4, format, envi
 
 func prepare(ctx context.Context, s *Store) (statements, error) {
 	var all statements
-	for _, p := range slices.Concat(all.ofTenants(s), all.ofOperator(s), all.usage.texts(s), all.replays.texts(s)) {
+	for _, p := range slices.Concat(all.ofTenants(s), all.ofOperator(s), all.usage.texts(s), all.replays.texts(s), all.grants.texts(s)) {
 		var err error
 		if *p.to, err = p.prepare(ctx, s.config.Prefix); err != nil { //nolint:sqlclosecheck // closed with its pool
 			return all, err
@@ -63,8 +64,8 @@ func (all *statements) ofTenants(s *Store) []statement {
 		{&all.byLookup, s.reader, `SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE lookup = ?`},
 		{&all.byID, s.reader, `SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE id = ? AND organisation = ?`},
 		// ?2, ?3: the last key of the page before. ?4: judged at. ?5, ?6, ?7: which states.
-		{&all.list, s.reader, list("")},
-		{&all.listLineage, s.reader, list("AND lineage = ?9")},
+		{&all.list, s.reader, listKeys("")},
+		{&all.listLineage, s.reader, listKeys("AND lineage = ?9")},
 		{&all.entries, s.reader, `SELECT position, organisation, actor_user, actor_organisation, actor_role, actor_scopes,
 			actor_client, action, target, at, before, after FROM strikeplate_audit
 			WHERE organisation = ? AND position > ? ORDER BY position LIMIT ?`},

@@ -63,7 +63,7 @@ func (g granting) changes() []change {
 			if err := g.s.DropToken(g.t.Context(), digest("access dropped")); err != nil {
 				g.t.Fatal(err)
 			}
-		}, map[subject]int64{grantSubject("acme", "dropped"): 0}},
+		}, map[subject]int64{grantSubject("acme", "dropped"): 2}},
 		{"a revoked app", func() { g.putApp(gone) }, map[subject]int64{
 			appSubject("acme", "gone"): 2, grantSubject("acme", "gone"): 2, grantSubject("globex", "g-gone"): 2,
 		}},

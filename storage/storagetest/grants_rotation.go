@@ -277,4 +277,17 @@ func tokenDropped(t testing.TB, s Granting) {
 	g.presented(digest("access a2"))
 	g.presented(digest("refresh a2")) // goes with its grant alone
 	g.wantRevoked()
+	for id, want := range map[string]int64{"a1": 2, "a2": 1} {
+		if one := g.grant("acme", id); one.Version != want {
+			t.Errorf("grant %s has version %d, want %d", id, one.Version, want)
+		}
+	}
+	g.revoke(revocation("acme", "a2"), 1)
+	if err := s.DropToken(t.Context(), digest("access a2")); err != nil {
+		t.Fatalf("DropToken of a revoked grant: %v", err)
+	}
+	g.wantNoToken("access a2")
+	if one := g.grant("acme", "a2"); one.Version != 2 {
+		t.Errorf("dropping a revoked grant's token made it version %d", one.Version)
+	}
 }
