@@ -59,6 +59,9 @@ type Cache struct {
 	// the directory can't be asked. A revocation that was noticed still counts,
 	// one that wasn't doesn't. Zero: not at all; requests are answered 503.
 	StaleIfDown time.Duration
+	// Shared lets instances share proofs, so that a restart of all of them doesn't
+	// hash every key again. Nil: each instance proves for itself.
+	Shared *Shared
 }
 
 // How long one question to the store or the directory may take, and one wait
@@ -85,6 +88,7 @@ type Authenticator struct {
 	throttle *throttle
 	flights  singleflight.Group
 	streams  streams
+	shared   *sharing
 	counts   counts
 
 	stop    context.CancelFunc
@@ -118,6 +122,9 @@ func New(c Config) (*Authenticator, error) {
 	}
 	if a.throttle, err = newThrottle(); err != nil {
 		return nil, fmt.Errorf("keyauth: throttle: %w", err)
+	}
+	if a.shared, err = newSharing(c.Cache.Shared, c.Cache.Proofs); err != nil {
+		return nil, fmt.Errorf("keyauth: %w", err)
 	}
 	a.closing, a.stop = context.WithCancel(context.Background())
 	a.working.Go(a.watchStreams)

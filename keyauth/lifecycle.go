@@ -79,6 +79,10 @@ type Stats struct {
 	Rehashed  uint64 // hashes replaced by stronger ones
 	Bridged   uint64 // requests answered from StaleIfDown's grace
 
+	// Proofs that Cache.Shared had, hadn't, or had in a form that proves nothing;
+	// and calls of it that failed.
+	SharedHits, SharedMisses, SharedRejected, SharedFailed uint64
+
 	Waiting int           // in the hash queue now
 	Proven  int           // keys remembered as proven, about
 	Fresh   bool          // whether the feed is healthy, so that states are served from memory
@@ -94,6 +98,10 @@ func (a *Authenticator) Stats() Stats {
 		Lookups: a.counts.lookups.Load(), Reads: a.counts.reads.Load(),
 		Rehashed: a.counts.rehashed.Load(), Bridged: a.counts.bridged.Load(),
 		Waiting: a.scheme.slot.depth(), Proven: a.proofs.EstimatedSize(), Fresh: a.tracker.IsFresh(age),
+	}
+	if a.shared != nil {
+		s.SharedHits, s.SharedMisses = a.shared.hits.Load(), a.shared.misses.Load()
+		s.SharedRejected, s.SharedFailed = a.shared.rejected.Load(), a.shared.failed.Load()
 	}
 	if feedAge, ok := a.tracker.Age(age); ok {
 		s.FeedAge = feedAge

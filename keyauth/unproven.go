@@ -85,24 +85,37 @@ func (a *Authenticator) proveAlone(ctx context.Context, c claim) (*proof, error)
 		a.logger.ErrorContext(ctx, "a key's stored hash is unusable; regenerate or revoke the key", "key", key.ID, "error", err)
 		return nil, unavailable(key.ID, err)
 	}
-	match, err := a.compare(ctx, c, key.ID, stored)
-	if err != nil {
-		return nil, err
-	}
-	if !match {
-		return nil, a.refusals.invalid
+	life, shared := a.shared.find(ctx, &c, &key)
+	if !shared {
+		life = a.cache.Proofs
+		match, err := a.compare(ctx, c, key.ID, stored)
+		if err != nil {
+			return nil, err
+		}
+		if !match {
+			return nil, a.refusals.invalid
+		}
+		a.share(c, key)
 	}
 	if a.scheme.outdated(stored) {
 		a.rehash(key, c.secret)
 	}
 	_, age := a.clock()
 	p := &proof{organisation: strings.Clone(key.Organisation), keyID: strings.Clone(key.ID),
-		secretVersion: key.SecretVersion, until: age + a.cache.Proofs}
+		secretVersion: key.SecretVersion, until: age + life}
 	if c.shape.foreign != nil {
 		p.accepted = c.shape.foreign.Until
 	}
 	a.proofs.Set(c.digest, p)
 	return p, nil
+}
+
+// share tells the other instances of a proof. Hashes come one at a time, so there
+// are never many of these. Close waits for the last.
+func (a *Authenticator) share(c claim, key storage.Key) {
+	if a.shared.shares(&c) && a.closing.Err() == nil {
+		a.working.Go(func() { a.shared.tell(context.WithoutCancel(a.closing), &c, &key) })
+	}
 }
 
 // lookUp finds the record that a claim names.
