@@ -36,7 +36,7 @@ type Config struct {
 	InsecureLoopback bool
 	// Granted says whether an OAuth grant is still in force: what an app made for a
 	// user hears nothing after the user has revoked it. Nil: nobody asks.
-	Granted func(ctx context.Context, grant string) (bool, error)
+	Granted func(ctx context.Context, organisation, grant string) (bool, error)
 	// Backoff is how long to wait after each failed attempt; after the last one
 	// there is one more attempt. Nil: 1 s, 5 s, 30 s, 2 min, 10 min.
 	Backoff []time.Duration
@@ -176,7 +176,7 @@ func (s *Sender) stands(ctx context.Context, w meetings.Webhook) (bool, error) {
 	if err != nil || w.Grant == "" || s.config.Granted == nil {
 		return err == nil, err
 	}
-	return s.config.Granted(ctx, w.Grant)
+	return s.config.Granted(ctx, w.Organisation, w.Grant)
 }
 
 // Wake has the Sender look at once.
