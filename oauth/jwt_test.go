@@ -316,4 +316,3 @@ func TestNewJWTRefusesBadConfigurations(t *testing.T) {
 		}
 	}
 }
-

@@ -40,12 +40,13 @@ type keySource struct {
 
 	one chan struct{} // one fetch at a time, so that an old answer never follows a new one
 
-	mu    sync.Mutex
-	next  *round // that a fetch is planned for, not begun; nil: none is
-	last  time.Duration
-	began bool // there was a fetch: last means something
-	err   error
-	place string // where the keys are, once known
+	mu     sync.Mutex
+	next   *round // that a fetch is planned for, not begun; nil: none is
+	flight *round // that has begun; nil: none has
+	last   time.Duration
+	began  bool // there was a fetch: last means something
+	err    error
+	place  string // where the keys are, once known
 }
 
 // round is one fetch, to wait for.
@@ -116,10 +117,18 @@ func (s *keySource) find(ctx context.Context, id *string, a *algorithm) (*signin
 	defer s.waiting.Add(-1)
 	ctx, cancel := context.WithTimeout(ctx, s.fetch.Timeout)
 	defer cancel()
-	select {
-	case <-s.plan().done:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for the keys of %s: %w", s.issuer, ctx.Err())
+	// What is under way may bring the key, though it began before we asked.
+	for _, r := range []func() *round{s.underway, s.plan} {
+		select {
+		case <-r().done:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for the keys of %s: %w", s.issuer, ctx.Err())
+		}
+		if set := s.usable(); set != nil {
+			if k, err := set.find(id, a); err == nil {
+				return k, nil
+			}
+		}
 	}
 	s.mu.Lock()
 	failed := s.err
@@ -133,6 +142,22 @@ func (s *keySource) find(ctx context.Context, id *string, a *algorithm) (*signin
 		return nil, failed // the key may be there, and can't be had
 	}
 	return k, err
+}
+
+var over = func() *round {
+	r := &round{done: make(chan struct{})}
+	close(r.done)
+	return r
+}()
+
+// underway returns the round that has begun, or one that is over.
+func (s *keySource) underway() *round {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flight == nil {
+		return over
+	}
+	return s.flight
 }
 
 // plan returns a round that begins after now, at the pace that is allowed.
@@ -167,7 +192,7 @@ func (s *keySource) begin(r *round, wait time.Duration) {
 	s.one <- struct{}{}
 	defer func() { <-s.one }()
 	s.mu.Lock()
-	s.next = nil // who comes from now on needs a later one
+	s.next, s.flight = nil, r // who comes from now on needs a later one
 	_, s.last = s.resource.clock()
 	s.began = true
 	place := s.place
@@ -183,7 +208,7 @@ func (s *keySource) begin(r *round, wait time.Duration) {
 		s.resource.config.Logger.Error("an issuer's signing keys could not be fetched; those that are known count for now",
 			"issuer", s.issuer, "error", err)
 	}
-	s.place, s.err = place, err
+	s.place, s.err, s.flight = place, err, nil
 }
 
 // refresh fetches the keys from where they are. It returns the place only if they
@@ -226,20 +251,22 @@ func (s *keySource) load(ctx context.Context, place *string) error {
 	return nil
 }
 
-// ready reports why there are no keys. It waits for the first fetch.
+// ready reports why there are no keys. It waits for a fetch.
 func (s *keySource) ready(ctx context.Context) error {
-	for s.usable() == nil {
-		s.mu.Lock()
-		began, err := s.began && s.next == nil, s.err
-		s.mu.Unlock()
-		if began && err != nil {
-			return fmt.Errorf("oauth: no keys of %s: %w", s.issuer, err)
+	for _, r := range []func() *round{s.underway, s.plan} {
+		if s.usable() != nil {
+			return nil
 		}
 		select {
-		case <-s.plan().done:
+		case <-r().done:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	return nil
+	if s.usable() != nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Errorf("oauth: no keys of %s: %w", s.issuer, s.err)
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/strikeplate/strikeplate/internal/colour"
 	"github.com/strikeplate/strikeplate/oauth"
 	"github.com/strikeplate/strikeplate/scope"
 	"github.com/strikeplate/strikeplate/storage"
@@ -156,7 +157,7 @@ type Product struct {
 	// Logo is an image's path on this host, or empty.
 	Logo string
 	// Accent and AccentDark are the colours of buttons and links on light and on
-	// dark pages, as #rrggbb; empty: a blue.
+	// dark pages, as #rrggbb; empty: a blue. New refuses those that can't be read.
 	Accent, AccentDark string
 	// Grants is where people see and revoke what they let apps do: a path of this
 	// host, or empty.
@@ -176,7 +177,6 @@ const (
 
 var (
 	prefixForm = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}_$`)
-	colourForm = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 	pathForm   = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$`)
 )
 
@@ -305,15 +305,17 @@ func (p *Product) settle(host string) error {
 			return fmt.Errorf("Product.%s: %q is no path of this host", name, text)
 		}
 	}
-	for name, c := range map[string]struct {
-		field     *string
-		otherwise string
-	}{"Accent": {&p.Accent, "#1f5fbf"}, "AccentDark": {&p.AccentDark, "#8ab4f8"}} {
+	for _, c := range []struct {
+		name, otherwise, ground string
+		field                   *string
+	}{
+		{"Accent", "#1f5fbf", "#f3f4f7", &p.Accent}, {"AccentDark", "#8ab4f8", "#1c2027", &p.AccentDark}, // as style.css has them
+	} {
 		if *c.field == "" {
 			*c.field = c.otherwise
 		}
-		if !colourForm.MatchString(*c.field) {
-			return fmt.Errorf("Product.%s: %q is not of the form #rrggbb", name, *c.field)
+		if err := colour.Legible(*c.field, c.ground); err != nil {
+			return fmt.Errorf("Product.%s: %w", c.name, err)
 		}
 	}
 	return nil

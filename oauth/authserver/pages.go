@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/internal/colour"
 )
 
 //go:embed templates/*.html assets/style.css
@@ -57,28 +58,19 @@ func newPages(s *Server) (*pages, error) {
 // colours stand in front of the style sheet: pages have no styles of their own.
 func colours(p Product) string {
 	return fmt.Sprintf(":root{--accent:%s;--on-accent:%s}\n@media (prefers-color-scheme:dark){:root{--accent:%s;--on-accent:%s}}\n",
-		p.Accent, onColour(p.Accent), p.AccentDark, onColour(p.AccentDark))
-}
-
-// onColour is black or white, whichever is read better on a colour.
-func onColour(colour string) string {
-	var r, g, b int
-	if _, err := fmt.Sscanf(colour, "#%02x%02x%02x", &r, &g, &b); err != nil || 299*r+587*g+114*b < 140_000 {
-		return "#ffffff"
-	}
-	return "#000000"
+		p.Accent, colour.On(p.Accent), p.AccentDark, colour.On(p.AccentDark))
 }
 
 // policy is the Content-Security-Policy of a page. Browsers hold the answer to a
 // form to form-action, and everything that it is redirected to after: the app's
-// address, and wherever the app sends people on. So https is open for it, and the
-// loopback host of a native app.
+// address, and wherever the app sends people on. So https is open for it, and loopback
+// hosts for a native app.
 func (p *pages) policy(redirect string) string {
 	action := "'self'"
 	if redirect != "" {
 		action += " https:"
 		if u, err := url.Parse(redirect); err == nil && u.Scheme == "http" {
-			action += " http://" + u.Host
+			action += " http://127.0.0.1:* http://localhost:*"
 			if strings.Contains(u.Host, "[") {
 				action += " http:" // an IPv6 address is no host-source (CSP3 2.3.1)
 			}

@@ -480,3 +480,5 @@ func catalog(t testing.TB) *scope.Catalog {
 	t.Helper()
 	return made(scope.NewCatalog(catalogEntries...))(t)
 }
+
+func noGrace(c *authserver.Config) { c.Tokens.Grace = -1 }
