@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/internal/colour"
 )
 
 //go:embed templates/*.html
@@ -56,7 +57,7 @@ func newLooks(p *Product) (*looks, error) {
 // colours are put in front of the style sheet: pages have no styles of their own.
 func colours(c Colours) string {
 	return fmt.Sprintf(":root{--accent:%s;--on-accent:%s}\n@media (prefers-color-scheme:dark){:root{--accent:%s;--on-accent:%s}}\n",
-		c.Accent, on(c.Accent), c.AccentDark, on(c.AccentDark))
+		c.Accent, colour.On(c.Accent), c.AccentDark, colour.On(c.AccentDark))
 }
 
 func (l *looks) add(p *Product, stem, ending, kind string, text []byte) string {
