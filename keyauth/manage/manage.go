@@ -37,6 +37,7 @@ import (
 	"time"
 
 	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/internal/denials"
 	"github.com/strikeplate/strikeplate/keyauth"
 	"github.com/strikeplate/strikeplate/scope"
 	"github.com/strikeplate/strikeplate/storage"
@@ -127,7 +128,7 @@ const (
 // Service manages keys. It is safe for concurrent use.
 type Service struct {
 	c       Config
-	denials denials
+	denials denials.Log
 }
 
 func (s *Service) now() time.Time { return micros(s.c.Now()) }
