@@ -109,8 +109,12 @@ func Databases(t *testing.T, test func(t *testing.T, db string)) {
 func postgres(t *testing.T) string {
 	t.Helper()
 	url := os.Getenv("STRIKEPLATE_EXAMPLES_POSTGRES")
-	if url == "" {
-		t.Skip("set STRIKEPLATE_EXAMPLES_POSTGRES to the URL of a PostgreSQL database to run this test")
+	switch {
+	case url != "":
+	case os.Getenv("STRIKEPLATE_REQUIRE_SERVICES") == "1":
+		t.Fatal("STRIKEPLATE_EXAMPLES_POSTGRES is not set; `make test` sets it")
+	default:
+		t.Skip("set STRIKEPLATE_EXAMPLES_POSTGRES to the URL of a PostgreSQL database to run this test, as `make test` does")
 	}
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
