@@ -7,6 +7,7 @@ require (
 	github.com/openai/openai-go/v3 v3.99.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/strikeplate/strikeplate v0.0.0
+	golang.org/x/net v0.62.0
 	modernc.org/sqlite v1.61.1
 )
 

@@ -49,7 +49,7 @@ func run(ctx context.Context, site *demo.Site) error {
 			Separator: ":", MinLength: legacyLength, MaxLength: legacyLength,
 			Until: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
 		}}}},
-		TagKeys: [][]byte{site.Secret("tag key")},
+		TagKeys: [][]byte{site.Secret("tag key")}, Hashing: site.Hashing(),
 	})
 	if err != nil {
 		return err

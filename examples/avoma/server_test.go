@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -13,9 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/strikeplate/strikeplate/examples/internal/demo"
+	"github.com/strikeplate/strikeplate/examples/internal/demotest"
 )
 
 // server is an avoma that runs in this process, and what scripts know of it.
@@ -38,6 +36,7 @@ func start(t *testing.T, o demo.Options) *server {
 	if o.Credentials == "" {
 		o.Credentials = filepath.Join(t.TempDir(), "credentials.json")
 	}
+	o.InsecureCheapHashes = true
 	before, _ := os.ReadFile(o.Credentials) // of an earlier start
 	ended := make(chan error, 1)
 	go func() { ended <- demo.Run(ctx, avoma, o) }()
@@ -80,37 +79,8 @@ func await(t *testing.T, name, before string, ended chan error) *server {
 // databases are what the tests run on: SQLite, and PostgreSQL where the
 // environment names one.
 func databases(t *testing.T, test func(t *testing.T, db string)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, filepath.Join(t.TempDir(), "avoma.db")) })
-	t.Run("postgres", func(t *testing.T) { test(t, postgres(t)) })
-}
-
-// postgres is an empty schema in the database that the environment names.
-func postgres(t *testing.T) string {
 	t.Helper()
-	url := os.Getenv("STRIKEPLATE_EXAMPLES_POSTGRES")
-	if url == "" {
-		t.Skip("set STRIKEPLATE_EXAMPLES_POSTGRES to the URL of a PostgreSQL database to run this test")
-	}
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	schema := "avoma_" + strings.ToLower(rand.Text())
-	if _, err := conn.Exec(t.Context(), "CREATE SCHEMA "+schema); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_, err := conn.Exec(context.Background(), "DROP SCHEMA "+schema+" CASCADE")
-		if err != nil {
-			t.Error(err)
-		}
-		_ = conn.Close(context.Background())
-	})
-	separator := "?"
-	if strings.Contains(url, "?") {
-		separator = "&"
-	}
-	return url + separator + "search_path=" + schema
+	demotest.Databases(t, test)
 }
 
 // response is an answer that was read.
