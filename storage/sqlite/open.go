@@ -211,7 +211,8 @@ func (s *Store) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Ready returns nil while the file can be read.
+// Ready returns nil while the file can be read and its tables have this program's
+// version.
 func (s *Store) Ready(ctx context.Context) error {
 	version, err := schemaVersion(ctx, s.reader, s.config.Prefix)
 	if err != nil {
@@ -219,6 +220,9 @@ func (s *Store) Ready(ctx context.Context) error {
 	}
 	if version > newest() {
 		return tooNew(version)
+	}
+	if version < newest() {
+		return fmt.Errorf("sqlite: the tables have version %d, this program needs %d", version, newest())
 	}
 	return nil
 }
