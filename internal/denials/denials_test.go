@@ -14,7 +14,8 @@ func TestOneEntryAMinute(t *testing.T) {
 	who := denials.Denial{Organisation: "org", User: "ben", Action: "app.list"}
 	admit := func(d denials.Denial) (bool, denials.Note) {
 		var n denials.Note
-		return l.Admit(d, now, &n), n
+		ok := l.Admit(d, now, &n)
+		return ok, n
 	}
 	if ok, _ := admit(who); !ok {
 		t.Error("the first is not logged")

@@ -46,10 +46,10 @@ func Client(c Config) *http.Client {
 			if err != nil {
 				return fmt.Errorf("%w: %s", ErrAddress, address)
 			}
-			if a := ap.Addr().Unmap(); !public(a) && !(c.InsecureLoopback && a.IsLoopback()) {
-				return fmt.Errorf("%w: %s", ErrAddress, a)
+			if a := ap.Addr().Unmap(); public(a) || c.InsecureLoopback && a.IsLoopback() {
+				return nil
 			}
-			return nil
+			return fmt.Errorf("%w: %s", ErrAddress, address)
 		},
 	}
 	transport := &http.Transport{

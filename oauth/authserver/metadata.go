@@ -39,7 +39,7 @@ type metadataDocument struct {
 // metadata answers GET /.well-known/oauth-authorization-server (RFC 8414 3).
 func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
 	confidential := []string{"client_secret_basic", "client_secret_post"}
-	all := append(confidential[:2:2], "none")
+	all := []string{"client_secret_basic", "client_secret_post", "none"}
 	d := metadataDocument{
 		Issuer: s.c.Issuer, AuthorizationEndpoint: s.url(pathAuthorize), TokenEndpoint: s.url(pathToken),
 		Scopes: s.c.Catalog.Scopes(), ResponseTypes: []string{"code"}, ResponseModes: []string{"query"},

@@ -144,10 +144,10 @@ func (s *Server) introspected(r *http.Request, found storage.Presented, clientID
 		return introspection{}, nil
 	}
 	scopes, err := s.effective(r.Context(), found.App, g, t.Scopes)
-	if refusalOf(err) != nil {
-		return introspection{}, nil
-	}
 	if err != nil {
+		if refusalOf(err) != nil { // nothing of it is left
+			err = nil
+		}
 		return introspection{}, err
 	}
 	answer := introspection{

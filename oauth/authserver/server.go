@@ -94,7 +94,7 @@ func (s *Server) url(tail string) string { return s.c.Issuer + tail }
 const (
 	pathAuthorize  = "/oauth/authorize"
 	pathConsent    = "/oauth/consent"
-	pathToken      = "/oauth/token"
+	pathToken      = "/oauth/token" //nolint:gosec // a path
 	pathRevoke     = "/oauth/revoke"
 	pathIntrospect = "/oauth/introspect"
 	pathPush       = "/oauth/par"
