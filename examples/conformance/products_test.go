@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -41,6 +42,20 @@ func TestMavioDeveloper(t *testing.T) { conforms(t, mavioDeveloper) }
 func TestAvoma(t *testing.T)          { conforms(t, avoma) }
 func TestMavera(t *testing.T)         { conforms(t, mavera) }
 
+// quickstart keeps what it has in memory, has no pages and no controls.
+var quickstart = product{name: "quickstart", base: "/v1", key: "demo", list: "/meetings", code: func(a answer) string { return a.at("code") }}
+
+func TestQuickstart(t *testing.T) {
+	t.Parallel()
+	fresh := func(t *testing.T) *server { return start(t, quickstart) }
+	shared := fresh(t)
+	for _, c := range basics {
+		t.Run(c.ids, func(t *testing.T) {
+			c.do(&probe{T: t, server: shared, fresh: fresh})
+		})
+	}
+}
+
 // storages are what each suite runs on.
 var storages = []struct {
 	name  string
@@ -77,7 +92,7 @@ func conforms(t *testing.T, of product) {
 			t.Parallel()
 			fresh := func(t *testing.T) *server { return start(t, of, storage.flags(t)...) }
 			shared := fresh(t)
-			for _, c := range append(contract, of.cases...) {
+			for _, c := range slices.Concat(basics, contract, of.cases) {
 				t.Run(c.ids, func(t *testing.T) {
 					c.do(&probe{T: t, server: shared, fresh: fresh})
 				})
