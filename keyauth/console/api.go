@@ -41,7 +41,7 @@ func (s *Console) routeAPI(mux *http.ServeMux) error {
 	a.register()
 	delete(registry.Map(), "ErrorModel") // huma's own, which is never sent
 	delete(registry.Map(), "ErrorDetail")
-	text, err := json.MarshalIndent(doc, "", "  ")
+	text, err := written(doc)
 	if err != nil {
 		return fmt.Errorf("OpenAPI: %w", err)
 	}
@@ -52,6 +52,18 @@ func (s *Console) routeAPI(mux *http.ServeMux) error {
 	inner.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { strikeplate.Fail(w, r, nowhere()) })
 	mux.Handle(s.path("/api/"), strikeplate.Edge{Dialect: problem}.Handler(guarded(jsonOnly(s.known(inner)))))
 	return nil
+}
+
+// written is the document as it is served: it asks for bodies that may be left out
+// (see [nothing]).
+func written(doc *huma.OpenAPI) ([]byte, error) {
+	for _, p := range doc.Paths {
+		if p.Post != nil && p.Post.RequestBody != nil && !p.Post.RequestBody.Required {
+			p.Post.RequestBody.Required = true
+			defer func() { p.Post.RequestBody.Required = false }()
+		}
+	}
+	return json.MarshalIndent(doc, "", "  ")
 }
 
 // schemaName is the type's name, without the ending that tells it in Go.

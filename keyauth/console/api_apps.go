@@ -65,6 +65,11 @@ type endAppInput struct {
 	}
 }
 
+type unblockInput struct {
+	ID   string   `path:"id" maxLength:"2000" doc:"The client_id"`
+	Body *nothing `contentType:"application/json"`
+}
+
 type endedAppOutput struct {
 	Body struct {
 		ClientID string `json:"client_id"`
@@ -279,7 +284,7 @@ func (a *api) blockApp(ctx context.Context, actor storage.Actor, in *endAppInput
 	return ended(in.ID, a.s.c.Apps.BlockApp(ctx, actor, in.ID, in.Body.Reason))
 }
 
-func (a *api) unblockApp(ctx context.Context, actor storage.Actor, in *appInput) (*endedAppOutput, error) {
+func (a *api) unblockApp(ctx context.Context, actor storage.Actor, in *unblockInput) (*endedAppOutput, error) {
 	return ended(in.ID, a.s.c.Apps.UnblockApp(ctx, actor, in.ID))
 }
 

@@ -55,9 +55,20 @@ type rotateInput struct {
 }
 
 type regenerateInput struct {
-	ID      string `path:"id" maxLength:"200"`
-	IfMatch string `header:"If-Match" doc:"The ETag that the request is based on; left out: whatever the key is like now"`
+	ID      string   `path:"id" maxLength:"200"`
+	IfMatch string   `header:"If-Match" doc:"The ETag that the request is based on; left out: whatever the key is like now"`
+	Body    *nothing `contentType:"application/json"`
 }
+
+type revealInput struct {
+	ID   string   `path:"id" maxLength:"200"`
+	Body *nothing `contentType:"application/json"`
+}
+
+// nothing is the body of writes that need none: {}. The document asks for it, so
+// that clients that were made of it say that they send JSON, as writes must; one
+// that says so and sends nothing is understood.
+type nothing struct{}
 
 type revokeInput struct {
 	ID   string `path:"id" maxLength:"200"`
@@ -275,7 +286,7 @@ func (a *api) revokeMany(ctx context.Context, actor storage.Actor, in *revokeMan
 	return out, nil
 }
 
-func (a *api) reveal(ctx context.Context, actor storage.Actor, in *keyInput) (*revealOutput, error) {
+func (a *api) reveal(ctx context.Context, actor storage.Actor, in *revealInput) (*revealOutput, error) {
 	r, _ := ctx.Value(requestKey{}).(*http.Request)
 	signedIn, err := a.s.freshSignIn(r)
 	if err != nil {

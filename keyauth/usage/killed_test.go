@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,7 +24,11 @@ const (
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childEnv); path != "" {
-		countUntilKilled(path)
+		if share, err := strconv.Atoi(os.Getenv(shareEnv)); err == nil {
+			countShare(path, share)
+		} else {
+			countUntilKilled(path)
+		}
 	}
 	os.Exit(m.Run())
 }
