@@ -66,24 +66,28 @@ func (s *Store) ListKeys(ctx context.Context, q storage.Query) ([]storage.Key, s
 	if err != nil {
 		return nil, "", failed("list keys", err)
 	}
-	if len(page) == 0 {
-		return nil, "", nil
-	}
-	if len(page) <= q.PageSize() {
-		return page, "", nil
-	}
-	page = page[:q.PageSize()]
-	return page, keyCursor(page[len(page)-1]), nil
+	page, next := cut(page, q, func(k storage.Key) (time.Time, string) { return k.Created, k.ID })
+	return page, next, nil
 }
 
-// keyCursor names the last key of a page by what the list is ordered by; both
+// cut returns the page that was asked for, of a list of one more at the most, and
+// the cursor of the next one.
+func cut[T any](list []T, q storage.Query, place func(T) (created time.Time, id string)) (page []T, next string) {
+	size := q.PageSize()
+	if len(list) <= size {
+		return orNil(list), ""
+	}
+	return list[:size], cursor(place(list[size-1]))
+}
+
+// cursor names the last record of a page by what the list is ordered by; both
 // columns are permanent, so a cursor never goes stale.
-func keyCursor(k storage.Key) string {
-	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%s", k.Created.UnixMicro(), k.ID))
+func cursor(created time.Time, id string) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%s", created.UnixMicro(), id))
 }
 
-// readCursor returns the key that a page continues after. The first page
-// continues after a key of the infinite future.
+// readCursor returns the record that a page continues after. The first page
+// continues after one of the infinite future.
 func readCursor(cursor string) (created pgtype.Timestamptz, id string, err error) {
 	if cursor == "" {
 		return pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}, "", nil

@@ -11,7 +11,7 @@
 //
 // # Changes reach every instance
 //
-// Triggers announce each change of a key, account or user with NOTIFY, so that
+// Triggers announce each change of a key, account, user, app or grant with NOTIFY, so that
 // changes made by hand or by other programs are announced as well. [Store.Watch]
 // listens on a connection of its own, and proves twice a second that changes
 // would arrive. Where the proof fails, caches are told within two seconds.
@@ -26,11 +26,14 @@
 //
 // # Security notes
 //
-// What is permanent in a key, and that a revoked key stays revoked, is enforced
-// by triggers as well, against every program that writes to the tables. Errors
-// name what failed but never a row's values. The role needs to own the tables
-// to migrate them; afterwards SELECT, INSERT and UPDATE suffice, and for the
-// upkeep that storage.Operator describes DELETE as well.
+// What is permanent in a key, app or grant, that a revoked one stays revoked, and
+// that a code or refresh token is used once, is enforced by triggers as well,
+// against every program that writes to the tables. Errors name what failed but
+// never a row's values. The role needs to own the tables to migrate them. Afterwards
+// SELECT, INSERT and UPDATE suffice for keys, accounts and users. What is used once
+// or forgotten needs DELETE as well: on replays for storage.Replays; on blocks,
+// consents, tokens and pushed for storage.Apps and storage.Grants; on all tables for
+// upkeep (storage.Operator and the methods named Prune).
 package postgres
 
 import (
@@ -73,7 +76,8 @@ type Config struct {
 }
 
 // Store implements storage.Keys, storage.Audit, storage.EditableDirectory,
-// storage.Feed, storage.Operator and storage.Usage. It is safe for concurrent use. Make one with [Open].
+// storage.Feed, storage.Operator, storage.Usage, storage.Replays, storage.Apps and
+// storage.Grants. It is safe for concurrent use. Make one with [Open].
 type Store struct {
 	pool    *pgxpool.Pool
 	ownPool bool

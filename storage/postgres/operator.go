@@ -65,8 +65,11 @@ func (s *Store) EraseOrganisation(ctx context.Context, organisation string) erro
 	}
 	var entries int64
 	var keys, users []string
+	var others []changed
 	err := s.inTransaction(ctx, "erase an organisation", func(tx pgx.Tx) (err error) {
-		entries, keys, users, err = s.eraseRecords(ctx, tx, organisation)
+		if entries, keys, users, err = s.eraseRecords(ctx, tx, organisation); err == nil {
+			others, err = s.eraseApps(ctx, tx, organisation)
+		}
 		return err
 	})
 	// Told in any case: a failure doesn't always say that nothing was deleted.
@@ -77,6 +80,7 @@ func (s *Store) EraseOrganisation(ctx context.Context, organisation string) erro
 		s.watchers.Changed(storage.UserChanged, organisation, id, 0)
 	}
 	s.watchers.Changed(storage.AccountChanged, organisation, organisation, 0)
+	s.tell(err, others...)
 	if err != nil {
 		return err
 	}
@@ -127,8 +131,14 @@ func (s *Store) eraseRecords(ctx context.Context, tx pgx.Tx, organisation string
 // for the sake of another. Read committed, whatever the session's default: what
 // follows a lock must see what its last holder did.
 func (s *Store) inTransaction(ctx context.Context, doing string, f func(pgx.Tx) error) error {
+	return s.inTransactionOpenedBy(ctx, doing, func(*pgx.Batch) {}, f)
+}
+
+// inTransactionOpenedBy sends what first queues together with BEGIN, in one round
+// trip.
+func (s *Store) inTransactionOpenedBy(ctx context.Context, doing string, first func(*pgx.Batch), f func(pgx.Tx) error) error {
 	for attempt := 1; ; attempt++ {
-		known, err := s.tryOnce(ctx, f)
+		known, err := s.tryOnce(ctx, first, f)
 		switch {
 		case err == nil:
 			return nil
@@ -145,17 +155,23 @@ func (s *Store) inTransaction(ctx context.Context, doing string, f func(pgx.Tx) 
 
 // tryOnce makes one transaction. known is false where nobody can tell whether it
 // was committed.
-func (s *Store) tryOnce(ctx context.Context, f func(pgx.Tx) error) (known bool, err error) {
-	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite})
+func (s *Store) tryOnce(ctx context.Context, first func(*pgx.Batch), f func(pgx.Tx) error) (known bool, err error) {
+	b := &pgx.Batch{}
+	b.BeginTx(pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite})
+	first(b)
+	results := s.pool.SendBatch(ctx, b)
+	tx, err := results.Tx(), results.Close()
+	if tx != nil {
+		// A round trip of its own, so that the connection survives a ctx that ended.
+		defer func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
+			defer cancel()
+			_ = tx.Rollback(ctx)
+		}()
+	}
 	if err != nil {
 		return true, err
 	}
-	// A round trip of its own, so that the connection survives a ctx that ended.
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
-		defer cancel()
-		_ = tx.Rollback(ctx)
-	}()
 	if err := f(tx); err != nil {
 		return true, err
 	}

@@ -21,6 +21,7 @@ type statements struct {
 
 	usage   usageStatements
 	replays replayStatements
+	grants  grantStatements
 }
 
 const keyColumns = `id, lookup, lineage, organisation, name, last4, format, environment, access, scopes,
@@ -30,8 +31,8 @@ const keyColumns = `id, lookup, lineage, organisation, name, last4, format, envi
 const entryColumns = `organisation, position, actor_user, actor_organisation, actor_role, actor_scopes,
 	actor_client, action, target, at, before::text, after::text`
 
-// list selects a page of keys.
-func list(and string) string {
+// listKeys selects a page of keys.
+func listKeys(and string) string {
 	return `SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE organisation = $1
 		AND (created, id) < ($2::timestamptz, $3::text)
 		AND ($4::text = '' OR ($4::text = 'unrevoked' AND revoked IS NULL) OR $4::text =
@@ -54,8 +55,8 @@ func rendered(schema, prefix string) statements {
 
 		byLookup:    sql(`SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE lookup = $1`),
 		byID:        sql(`SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE organisation = $1 AND id = $2`),
-		list:        sql(list("")),
-		listLineage: sql(list("AND lineage = $7")),
+		list:        sql(listKeys("")),
+		listLineage: sql(listKeys("AND lineage = $7")),
 
 		patience: `SELECT set_config('idle_in_transaction_session_timeout', '10s', true)`,
 		lock: sql(`INSERT INTO strikeplate_organisations AS o (organisation, entries) VALUES ($1, $2)
@@ -92,6 +93,7 @@ func rendered(schema, prefix string) statements {
 	all.renderDelivery(sql)
 	all.usage = renderedUsage(sql)
 	all.replays = renderedReplays(sql)
+	all.grants = renderedGrants(sql)
 	return all
 }
 
