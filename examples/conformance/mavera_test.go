@@ -31,8 +31,8 @@ var maveraCases = []check{
 	{"003-30b", func(p *probe) { // keys from before had neither id nor checksum
 		p = p.alone()
 		text := p.secret("issued")
-		if !strings.HasPrefix(text, "mvra_live_") || len(text) != len("mvra_live_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx") && len(text) != 42 {
-			p.Logf("a key from before has %d characters", len(text))
+		if !strings.HasPrefix(text, "mvra_live_") || len(text) < 32 {
+			p.Errorf("a key from before has %d characters", len(text))
 		}
 		p.with(text).want(http.StatusOK)
 		p.with(text[:len(text)-1]+other(text[len(text)-1])).refused(http.StatusUnauthorized, "invalid_api_key")
