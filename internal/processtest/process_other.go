@@ -10,6 +10,7 @@ import (
 
 // process stands in where servers can't be signalled; nothing starts here.
 type process struct {
+	pid  int
 	done chan struct{}
 	err  error
 }

@@ -92,6 +92,14 @@ func (s *Server) Dir() string { return s.dir }
 // Port is where the server listens, on 127.0.0.1.
 func (s *Server) Port() int { return s.port }
 
+// PID is the process's number, 0 while the server is down.
+func (s *Server) PID() int {
+	if s.process == nil {
+		return 0
+	}
+	return s.process.pid
+}
+
 // WriteFile writes a file into the server's directory that its user alone reads,
 // and returns its path.
 func (s *Server) WriteFile(name, text string) (string, error) {
@@ -114,6 +122,15 @@ func (s *Server) Run(program string, args ...string) error {
 func (s *Server) Kill() {
 	if s.process != nil {
 		s.process.kill()
+		s.process = nil
+	}
+}
+
+// Quit ends the server by the signal of its [Config], as an operator does, and
+// leaves its directory. It returns when the process has ended.
+func (s *Server) Quit() {
+	if s.process != nil {
+		s.process.quit(s.config.quit())
 		s.process = nil
 	}
 }
@@ -147,9 +164,8 @@ func (s *Server) Resume() {
 func (s *Server) Stop() {
 	if s.process != nil {
 		s.process.resume()
-		s.process.quit(s.config.quit())
-		s.process = nil
 	}
+	s.Quit()
 	_ = os.RemoveAll(s.dir)
 }
 
