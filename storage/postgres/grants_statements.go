@@ -10,7 +10,7 @@ type grantStatements struct {
 	revokeID, revokeSubject, revokeClient, revokeBoth                                  string
 	forgetSubject, forgetClient, forgetBoth                                            string
 	// grants_tokens.go
-	code, lockCode, addCode, useCode, presented, lockToken, two, addToken, rotate, drop, touch, lockGrant, reused string
+	code, lockCode, addCode, useCode, presented, lockToken, two, addToken, rotate, drop, touch, lockGrant, tryLog, reused string
 	// grants_upkeep.go
 	push, take, useOnce                                                                           string
 	pruneCodes, pruneCodesOver, pruneTokens, pruneTokensOver, prunePushed, pruneOnce, pruneGrants string
@@ -24,7 +24,8 @@ const (
 		a.revoked_because`
 	grantColumns = `g.id, g.client_id, g.organisation, g.subject, g.scopes, g.resources, g.authenticated, g.thumbprint,
 		g.version, g.created, g.expires, g.revoked, g.revoked_because`
-	codeColumns  = `c.hash, c.grant_id, c.redirect_uri, c.redirect_given, c.challenge, c.thumbprint, c.expires, c.used`
+	codeColumns = `c.hash, c.grant_id, c.redirect_uri, c.redirect_given, c.challenge, c.thumbprint, c.expires, c.used`
+	//nolint:gosec // names of columns, no credential
 	tokenColumns = `t.hash, t.kind, t.grant_id, t.scopes, t.resources, t.thumbprint, t.certificate, t.created, t.expires,
 		t.rotated, t.successor`
 
@@ -138,6 +139,7 @@ func (all *grantStatements) renderTokens(sql func(string) string) {
 	all.touch = sql(`UPDATE strikeplate_grants SET version = version + 1 WHERE id = $1 AND revoked IS NULL
 		RETURNING organisation, id, version`)
 	all.lockGrant = sql(`SELECT ` + grantColumns + ` FROM strikeplate_grants g WHERE id = $1 FOR NO KEY UPDATE`)
+	all.tryLog = sql(`SELECT organisation FROM strikeplate_organisations WHERE organisation = $1 FOR UPDATE SKIP LOCKED`)
 	all.reused = sql(`UPDATE strikeplate_grants SET revoked = $2, revoked_because = $3, version = $4 WHERE id = $1`)
 
 	all.push = sql(`INSERT INTO strikeplate_pushed (hash, client_id, form, expires) VALUES ($1::bytea, $2, $3, $4) ON CONFLICT DO NOTHING`)

@@ -214,3 +214,35 @@ func TestPresentedAtOnce(t *testing.T) {
 		t.Errorf("Presented sent %d queries, a batch counted as ten", n)
 	}
 }
+
+// TestReuseThoughHungUp: a mutation of the organisation holds up the revocation
+// that a used code brings. Whoever presented the code can't get away by hanging up
+// meanwhile (THREATS 27).
+func TestReuseThoughHungUp(t *testing.T) {
+	db := pgtest.Database(t)
+	s := open(t, postgres.Config{URL: db})
+	granted(t, s)
+	c := connect(t, db)
+	execute(t, c, "BEGIN; UPDATE strikeplate_organisations SET entries = entries")
+	ctx, hangUp := context.WithCancel(t.Context())
+	used := make(chan error, 1)
+	go func() { used <- s.UseCode(ctx, hash("code"), noon, nil) }()
+	watching := connect(t, db)
+	limit, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for waiting := false; !waiting; {
+		err := watching.QueryRow(limit, `SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database OR l.database IS NULL
+			WHERE NOT l.granted AND d.datname = current_database())`).Scan(&waiting)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	hangUp()
+	execute(t, c, "ROLLBACK")
+	if err := <-used; !errors.Is(err, storage.ErrReused) {
+		t.Errorf("a code that was used: %v", err)
+	}
+	if g, err := s.Grant(t.Context(), "acme", "a1"); err != nil || g.Revoked.IsZero() {
+		t.Errorf("its grant: %+v, %v", g, err)
+	}
+}

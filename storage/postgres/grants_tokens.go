@@ -32,16 +32,22 @@ func (s *Store) UseCode(ctx context.Context, hash [32]byte, now time.Time, token
 	}
 	var c lockedCode
 	var verdict error // of a transaction that is committed all the same
+	var gone []changed
 	err := s.mutate(ctx, "use a code", func(b *pgx.Batch) {
 		b.Queue(s.sql.patience)
 		b.Queue(s.sql.grants.lockCode, hash[:]).QueryRow(c.scan)
 	}, func(tx pgx.Tx) (err error) {
-		verdict, err = s.useCode(ctx, tx, c, now, tokens)
+		gone, verdict = nil, nil
+		if verdict, err = s.useCode(ctx, tx, c, now, tokens); errors.Is(err, storage.ErrReused) {
+			gone, err = s.reusedHere(ctx, tx, c.grant, now)
+			verdict = storage.ErrReused
+		}
 		return err
 	})
-	if errors.Is(err, storage.ErrReused) {
+	if errors.Is(err, errBusy) {
 		return s.reused(ctx, c.grant, now)
 	}
+	s.tell(err, gone...)
 	if err != nil {
 		return err
 	}
@@ -81,14 +87,50 @@ func (s *Store) useCode(ctx context.Context, tx pgx.Tx, c lockedCode, now time.T
 	return verdict, tx.SendBatch(ctx, b).Close()
 }
 
-// reused revokes the grant whose code or token was used twice. That is a
-// transaction of its own, since who writes to a log locks the organisation before
-// a grant. What it is about stays true meanwhile. Once it was noticed, whoever
-// presented the code or token can't prevent it by hanging up.
-func (s *Store) reused(ctx context.Context, g storage.Grant, now time.Time) error {
+// errBusy: the organisation is locked by another transaction.
+var errBusy = errors.New("organisation is locked")
+
+// reusedHere revokes the grant whose code or token was used twice, in the
+// transaction that found that and has locked it. Who writes to a log locks the
+// organisation before a grant, so this must not wait for it: errBusy. Usually it
+// need not, and then many that present the same code or token do no more than wait
+// for the first of them.
+func (s *Store) reusedHere(ctx context.Context, tx pgx.Tx, g storage.Grant, now time.Time) ([]changed, error) {
 	if !g.Revoked.IsZero() {
-		return storage.ErrReused
+		return nil, nil
 	}
+	next, entry := g.Reuse(now)
+	log, err := newLedger([]storage.Entry{entry}, "")
+	if err != nil {
+		return nil, err
+	}
+	var free string
+	err = tx.QueryRow(ctx, s.sql.grants.tryLog, g.Organisation).Scan(&free)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, errBusy
+	}
+	if err != nil {
+		return nil, err
+	}
+	b := &pgx.Batch{}
+	s.openLog(b, log)
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return nil, err
+	}
+	return s.writeReuse(ctx, tx, next, log)
+}
+
+func (s *Store) writeReuse(ctx context.Context, tx pgx.Tx, g storage.Grant, log *ledger) ([]changed, error) {
+	b := &pgx.Batch{}
+	b.Queue(s.sql.grants.reused, g.ID, micros(g.Revoked), g.RevokedBecause, g.Version)
+	s.writeLog(b, log)
+	return []changed{{storage.GrantChanged, g.Organisation, g.ID, g.Version}}, tx.SendBatch(ctx, b).Close()
+}
+
+// reused does the same in a transaction of its own, which waits for the
+// organisation. What it is about stays true meanwhile. Whoever presented the code or
+// token can't prevent it by hanging up.
+func (s *Store) reused(ctx context.Context, g storage.Grant, now time.Time) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reuseTimeout)
 	defer cancel()
 	_, entry := g.Reuse(now)
@@ -106,13 +148,10 @@ func (s *Store) reused(ctx context.Context, g storage.Grant, now time.Time) erro
 			}
 			return err
 		})
-	}, func(tx pgx.Tx) error {
+	}, func(tx pgx.Tx) (err error) {
 		next, _ := g.Reuse(now)
-		b := &pgx.Batch{}
-		b.Queue(s.sql.grants.reused, next.ID, micros(next.Revoked), next.RevokedBecause, next.Version)
-		s.writeLog(b, log)
-		gone = []changed{{storage.GrantChanged, next.Organisation, next.ID, next.Version}}
-		return tx.SendBatch(ctx, b).Close()
+		gone, err = s.writeReuse(ctx, tx, next, log)
+		return err
 	})
 	s.tell(err, gone...)
 	if err != nil {
@@ -156,6 +195,8 @@ func (s *Store) Rotate(ctx context.Context, r storage.Rotation) (access storage.
 		return storage.Token{}, false, err
 	}
 	var old storage.Presented
+	var reused bool
+	var gone []changed
 	err = s.mutate(ctx, "rotate a token", func(b *pgx.Batch) {
 		b.Queue(s.sql.patience)
 		b.Queue(s.sql.grants.lockToken, r.Old[:]).QueryRow(func(row pgx.Row) (err error) {
@@ -163,14 +204,22 @@ func (s *Store) Rotate(ctx context.Context, r storage.Rotation) (access storage.
 			return orNone(err)
 		})
 	}, func(tx pgx.Tx) (err error) {
+		gone = nil
 		access, repeated, err = s.rotate(ctx, tx, old, r)
+		if reused = errors.Is(err, storage.ErrReused); reused {
+			gone, err = s.reusedHere(ctx, tx, old.Grant, r.Now)
+		}
 		return err
 	})
-	switch {
-	case errors.Is(err, storage.ErrReused):
+	if errors.Is(err, errBusy) {
 		return storage.Token{}, false, s.reused(ctx, old.Grant, r.Now)
+	}
+	s.tell(err, gone...)
+	switch {
 	case err != nil:
 		return storage.Token{}, false, err
+	case reused:
+		return storage.Token{}, false, storage.ErrReused
 	}
 	return access, repeated, nil
 }

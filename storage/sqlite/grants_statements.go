@@ -32,6 +32,7 @@ const (
 		g.version, g.created, g.expires, g.revoked, g.revoked_because`
 	codeColumns = `c.hash, c.grant_id, c.redirect_uri, c.redirect_given, c.challenge, c.thumbprint, c.expires, c.used`
 
+	//nolint:gosec // names of columns, no credential
 	tokenColumns = `t.hash, t.kind, t.grant_id, t.scopes, t.resources, t.thumbprint, t.certificate, t.created, t.expires,
 		t.rotated, t.successor`
 
