@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/strikeplate/strikeplate/internal/pgtest"
 	"github.com/strikeplate/strikeplate/storage/memory"
+	"github.com/strikeplate/strikeplate/storage/postgres"
 	"github.com/strikeplate/strikeplate/storage/sqlite"
 )
 
@@ -26,6 +28,11 @@ var backends = map[string]func(t *testing.T) backend{
 	},
 	"sqlite": func(t *testing.T) backend {
 		s := made(sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "db")}))(t)
+		t.Cleanup(func() { _ = s.Close(context.Background()) })
+		return s
+	},
+	"postgres": func(t *testing.T) backend {
+		s := made(postgres.Open(t.Context(), postgres.Config{URL: pgtest.Database(t)}))(t)
 		t.Cleanup(func() { _ = s.Close(context.Background()) })
 		return s
 	},

@@ -89,8 +89,8 @@ func newWorld(t testing.TB, change ...func(*authserver.Config)) *world {
 func newWorldOn(t testing.TB, store backend, change ...func(*authserver.Config)) *world {
 	t.Helper()
 	w := &world{TB: t, store: store, now: time.Now(), signedIn: map[string]time.Time{}, logs: &logs{}}
-	var handler http.Handler
-	w.live = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { handler.ServeHTTP(rw, r) }))
+	w.live = httptest.NewUnstartedServer(nil) // its address is the issuer
+	w.live.URL = "http://" + w.live.Listener.Addr().String()
 	t.Cleanup(w.live.Close)
 	populate(t, store)
 	c := authserver.Config{
@@ -107,7 +107,9 @@ func newWorldOn(t testing.TB, store backend, change ...func(*authserver.Config))
 	}
 	w.issuer, w.signing = c.Issuer, c.Tokens.Signing != nil
 	w.server = made(authserver.New(c))(t)
-	handler = strikeplate.Edge{}.Handler(w.server)
+	w.live.URL = "" // Start wants to set it
+	w.live.Config.Handler = strikeplate.Edge{}.Handler(w.server)
+	w.live.Start()
 	return w
 }
 
