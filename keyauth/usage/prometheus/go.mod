@@ -4,7 +4,13 @@ go 1.26.0
 
 require github.com/strikeplate/strikeplate v0.0.0
 
-require github.com/stretchr/testify v1.12.1 // indirect
+require (
+	github.com/alexedwards/argon2id v1.0.0 // indirect
+	github.com/maypok86/otter/v2 v2.4.0 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/sync v0.24.0 // indirect
+	golang.org/x/time v0.16.0 // indirect
+)
 
 require (
 	github.com/beorn7/perks v1.0.1 // indirect

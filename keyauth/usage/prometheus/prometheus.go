@@ -11,6 +11,10 @@
 //	strikeplate_request_duration_seconds{route}            abandoned requests left out
 //	strikeplate_refusals_total{code, proven}               proven: the secret was right
 //	strikeplate_usage_…                                    how the Counter does: see usage.Stats
+//	strikeplate_keyauth_…                                  how the Authenticator does: see keyauth.Stats
+//	strikeplate_ratelimit_fallback                         1 while limits are counted by this instance alone
+//
+// A dashboard and alert rules for them are in docs/observability.
 //
 // # Security notes
 //
@@ -27,6 +31,7 @@ import (
 	prom "github.com/prometheus/client_golang/prometheus"
 
 	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/keyauth"
 	"github.com/strikeplate/strikeplate/keyauth/usage"
 	"github.com/strikeplate/strikeplate/storage"
 )
@@ -47,6 +52,13 @@ type Config struct {
 	Codes int
 	// Counter's own state is told as well; nil: it isn't.
 	Counter *usage.Counter
+	// Authenticator's own state is told as well: hashes, the queue for them, look-ups,
+	// and the feed; nil: it isn't.
+	Authenticator *keyauth.Authenticator
+	// Fallback tells whether limits are counted by this instance alone, as
+	// ratelimit.Fallback says it: func() bool { return f.Stats().Failing }. Nil: it
+	// isn't told.
+	Fallback func() bool
 }
 
 // Metrics are counters for Prometheus. They are safe for concurrent use.
@@ -87,9 +99,7 @@ func New(c Config) (*Metrics, error) {
 		keys: usage.NewLabels(c.Keys), routes: usage.NewLabels(c.Routes), codes: usage.NewLabels(c.Codes),
 	}
 	all := []prom.Collector{m.requests, m.duration, m.refusals}
-	if c.Counter != nil {
-		all = append(all, state(c)...)
-	}
+	all = append(all, more(c)...)
 	for _, one := range all {
 		if err := c.Registerer.Register(one); err != nil {
 			return nil, fmt.Errorf("usage/prometheus: %w", err)

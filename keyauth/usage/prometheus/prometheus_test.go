@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -12,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/keyauth"
 	"github.com/strikeplate/strikeplate/keyauth/usage"
 	"github.com/strikeplate/strikeplate/keyauth/usage/prometheus"
 	"github.com/strikeplate/strikeplate/storage/memory"
@@ -146,4 +151,73 @@ func Example() {
 	// Output:
 	// strikeplate_request_duration_seconds 1
 	// strikeplate_requests_total 1
+}
+
+// TestDocuments: what the dashboard and the alert rules ask for is there, and
+// promtool finds the rules right.
+func TestDocuments(t *testing.T) {
+	store := memory.New()
+	scheme, err := keyauth.NewScheme(keyauth.SchemeConfig{Formats: []keyauth.Format{{Prefix: "k_"}}, TagKeys: [][]byte{make([]byte, 32)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := keyauth.New(keyauth.Config{Scheme: scheme, Keys: store, Directory: store, Feed: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = keys.Close(context.Background()) }()
+	counter, err := usage.New(usage.Config{Store: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = counter.Close(context.Background()) }()
+	registry := prom.NewPedanticRegistry()
+	metrics, err := prometheus.New(prometheus.Config{Registerer: registry, Counter: counter, Authenticator: keys, Fallback: func() bool { return true }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := serve(metrics.Observe)
+	get("k1", "/v1/things/1")
+	get("", "/v1/things/1")
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := make(map[string]bool)
+	for _, f := range families {
+		known[f.GetName()], known[f.GetName()+"_bucket"] = true, true
+		if f.GetName() == "strikeplate_ratelimit_fallback" && f.GetMetric()[0].GetGauge().GetValue() != 1 {
+			t.Error("the fallback is in force, and not told")
+		}
+	}
+	dir := filepath.Join("..", "..", "..", "docs", "observability")
+	for _, name := range []string{"alerts.yml", "dashboard.json", "README.md"} {
+		content, err := os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // names of our own
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(`strikeplate_[a-z_]*[a-z]`).FindAllString(string(content), -1)
+		if len(found) == 0 {
+			t.Errorf("%s names no metric", name)
+		}
+		for _, metric := range found {
+			if !known[metric] {
+				t.Errorf("%s asks for %s, which there is not", name, metric)
+			}
+		}
+	}
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		if os.Getenv("STRIKEPLATE_REQUIRE_SERVICES") == "1" {
+			t.Fatal("promtool is missing: apt-get install prometheus")
+		}
+		t.Skip("promtool is missing: apt-get install prometheus")
+	}
+	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"test", "rules", "alerts_test.yml"}} {
+		cmd := exec.CommandContext(t.Context(), promtool, args...) //nolint:gosec // names of our own
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
 }
