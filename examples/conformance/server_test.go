@@ -46,8 +46,8 @@ type client struct {
 // programs are the built servers, each built when the first test wants it.
 var programs struct {
 	sync.Mutex
-	dir  string
-	done map[string]error
+	dir   string
+	built map[string]func() error
 }
 
 func TestMain(m *testing.M) {
@@ -62,6 +62,15 @@ func TestMain(m *testing.M) {
 // detector, which doesn't look into other processes anyway.
 func program(t *testing.T, name string) string {
 	t.Helper()
+	binary, build := building(t, name)
+	if err := build(); err != nil {
+		t.Fatalf("go build ../%s: %v", name, err)
+	}
+	return binary
+}
+
+func building(t *testing.T, name string) (binary string, build func() error) {
+	t.Helper()
 	programs.Lock()
 	defer programs.Unlock()
 	if programs.dir == "" {
@@ -69,21 +78,18 @@ func program(t *testing.T, name string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		programs.dir, programs.done = dir, make(map[string]error)
+		programs.dir, programs.built = dir, make(map[string]func() error)
 	}
-	binary := filepath.Join(programs.dir, name)
-	err, done := programs.done[name]
-	if !done {
-		out, failed := exec.Command("go", "build", "-o", binary, "../"+name).CombinedOutput()
-		if failed != nil {
-			err = errors.New(string(out))
-		}
-		programs.done[name] = err
+	binary = filepath.Join(programs.dir, name)
+	if programs.built[name] == nil {
+		programs.built[name] = sync.OnceValue(func() error {
+			if out, err := exec.Command("go", "build", "-o", binary, "../"+name).CombinedOutput(); err != nil {
+				return errors.New(string(out))
+			}
+			return nil
+		})
 	}
-	if err != nil {
-		t.Fatalf("go build ../%s: %v", name, err)
-	}
-	return binary
+	return binary, programs.built[name]
 }
 
 // start runs a server until the test ends.
