@@ -97,6 +97,8 @@ func TestWrongGraphsAreReported(t *testing.T) {
 		{"a limiter at home", pkg{path: "~/ratelimit", imports: []string{"github.com/ulule/limiter/v3"}}, ""},
 		{"Redis beside its engine", pkg{path: "~/ratelimit", imports: []string{"github.com/redis/go-redis/v9"}}, "~/ratelimit imports github.com/redis/go-redis/v9"},
 		{"Redis in its engine", pkg{path: "~/ratelimit/redis", imports: []string{"~/ratelimit", "github.com/redis/go-redis/v9"}}, ""},
+		{"JOSE elsewhere", pkg{path: "~/keyauth", links: []string{"github.com/go-jose/go-jose/v4"}}, "~/keyauth links github.com/go-jose/go-jose/v4"},
+		{"JOSE at home", pkg{path: "~/oauth/authserver", imports: []string{"~/oauth", "github.com/go-jose/go-jose/v4/json"}}, ""},
 		{"the suite in a service", pkg{path: "~/keyauth", imports: []string{"~/storage/storagetest"}}, "~/keyauth imports ~/storage/storagetest, which only tests may"},
 		{"the suite in an example", pkg{path: "~/examples/keys", imports: []string{"~/storage/storagetest"}}, "~/examples/keys imports ~/storage/storagetest"},
 		{"a harness in a service", pkg{path: "~/oauth", imports: []string{"~/internal/pgtest"}}, "~/oauth imports ~/internal/pgtest"},

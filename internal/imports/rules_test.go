@@ -55,6 +55,7 @@ var closures = []closure{
 	{what: []string{"github.com/golang/mock/..."}, only: []string{"~/internal/*mock*/..."}, tests: true, links: true},
 	{what: []string{"github.com/open-policy-agent/..."}, only: []string{"~/policies/...", "~/internal/tools/...", "~/internal/benchmarks/..."}, links: true},
 	{what: limiters, only: []string{"~/ratelimit/...", "~/internal/benchmarks/..."}, links: true},
+	{what: []string{"github.com/go-jose/..."}, only: append([]string{"~/oauth/..."}, programs...), links: true},
 	{
 		what:  []string{"github.com/jackc/...", "github.com/lib/pq/..."},
 		only:  append([]string{"~/storage/postgres/...", "~/internal/pgtest/..."}, programs...),
