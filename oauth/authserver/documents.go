@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -27,7 +28,8 @@ import (
 // and send people back to the document's own host or to a loopback address.
 //
 // Strangers choose the URLs that are fetched, so fetching is bounded: https and
-// public addresses only, no redirects, at most 16 KiB in 5 seconds, a few at a time.
+// public addresses only, no redirects, at most 16 KiB in 5 seconds, eight at a time,
+// and twenty a minute for one address.
 type Documents struct {
 	// Scopes are the most that such apps may ask for. Required.
 	Scopes []string
@@ -71,6 +73,7 @@ type documents struct {
 	logger  *slog.Logger
 	client  *http.Client
 	slots   chan struct{}
+	fetches *guard
 	flights singleflight.Group
 
 	mu    sync.Mutex
@@ -85,7 +88,7 @@ type remembered struct {
 
 func newDocuments(c Documents, now func() time.Time, logger *slog.Logger) *documents {
 	return &documents{
-		c: c, now: now, logger: logger, slots: make(chan struct{}, documentsAtOnce), known: make(map[string]remembered),
+		c: c, now: now, logger: logger, slots: make(chan struct{}, documentsAtOnce), fetches: newGuard(mostDocuments), known: make(map[string]remembered),
 		client: outward.Client(outward.Config{InsecureLoopback: c.InsecureLoopback, TLS: c.TLS, Timeout: documentPatience}),
 	}
 }
@@ -114,6 +117,13 @@ func (d *documents) app(ctx context.Context, id string, catalog *scope.Catalog) 
 	d.mu.Unlock()
 	if ok && d.now().Before(r.until) {
 		return r.app, r.err
+	}
+	var address netip.Addr
+	if x := strikeplate.ExchangeFrom(ctx); x != nil {
+		address = x.Client()
+	}
+	if wait := d.fetches.charge("", address); wait > 0 {
+		return storage.App{}, slowDown(wait, "Too many new apps were looked up from your address. Try again in a minute.")
 	}
 	flight := d.flights.DoChan(id, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), documentPatience)

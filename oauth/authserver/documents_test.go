@@ -145,6 +145,16 @@ func TestThreat17DocumentsAreFetchedSafely(t *testing.T) {
 		t.Error("what can't be a document's URL is fetched")
 	}
 
+	for range 20 - 13 { // what one address may have fetched in a minute, less what it had
+		w.pass(time.Minute)
+		w.authorize("ben", app.asking())
+	}
+	w.pass(time.Minute)
+	if r := w.authorize("ben", app.asking()); r.StatusCode != 429 && r.Header.Get("Location") == "" {
+		t.Errorf("one address has any number fetched: %d", r.StatusCode)
+	}
+	before = site.fetched.Load()
+
 	// The same without leave to fetch from loopback.
 	site.says("application/json", good)
 	strict := newWorld(t, site.trusting, func(c *authserver.Config) { c.Clients.Documents.InsecureLoopback = false })

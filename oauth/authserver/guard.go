@@ -16,7 +16,7 @@ type guard struct {
 }
 
 type counted struct {
-	name    string
+	name    [32]byte // a digest: names are strangers' texts, of any length
 	address netip.Prefix
 }
 
@@ -36,6 +36,7 @@ const (
 	mostPushed        = 120 // pushed requests of one client from one address
 	mostOwn           = 60  // tokens for itself, of one client
 	mostRegistrations = 5   // of one address
+	mostDocuments     = 20  // that one address has fetched
 )
 
 func newGuard(most int) *guard { return &guard{most: most, seen: make(map[counted]*window)} }
@@ -54,7 +55,7 @@ func network(a netip.Addr) netip.Prefix {
 func (g *guard) over(name string, a netip.Addr) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	w := g.seen[counted{name, network(a)}]
+	w := g.seen[counted{digest(name), network(a)}]
 	if w == nil || w.count < g.most {
 		return 0
 	}
@@ -64,7 +65,7 @@ func (g *guard) over(name string, a netip.Addr) time.Duration {
 // charge counts one, and says how long the caller has to wait for it: 0, if it
 // wasn't too many.
 func (g *guard) charge(name string, a netip.Addr) time.Duration {
-	key, now := counted{name, network(a)}, time.Now()
+	key, now := counted{digest(name), network(a)}, time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	w := g.seen[key]

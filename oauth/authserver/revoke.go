@@ -53,7 +53,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 // lookup returns the hash that a presented token is stored by. What can't be a
 // token is not looked for.
 func (s *Server) lookup(text string) (hash [32]byte, ok bool) {
-	if s.isOurs(text, accessText) && s.c.Tokens.Signing == nil || s.isOurs(text, refreshText) {
+	if s.isOurs(text, accessText) || s.isOurs(text, refreshText) { // opaque ones from before tokens were signed, too
 		return digest(text), true
 	}
 	return s.signedHash(text)
