@@ -152,12 +152,9 @@ func (w *world) key(t *testing.T, by storage.Actor, c manage.Creation) manage.Cr
 	return created
 }
 
-// with adds a key to what is sent along.
+// with sends keys along.
 func with(ctx context.Context, fields ...string) context.Context {
-	for _, field := range fields {
-		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", field)
-	}
-	return ctx
+	return metadata.NewOutgoingContext(ctx, metadata.MD{"authorization": fields})
 }
 
 // wants checks a refusal's code, reason and whether it says when to try again.
