@@ -244,6 +244,17 @@ func TestThreat27FleetSharesReplays(t *testing.T) {
 	refused(t, two, dpop(token, prove(t, token, nil, nil)), 503, strikeplate.CodeUnavailable)
 }
 
+func TestThreat27StoredReplays(t *testing.T) {
+	s, store := newServer(t), newStore(t)
+	replays := oauth.StoredReplays{Grants: store}
+	one, token := dpopService(t, s, func(c *oauth.DPoPConfig) { c.Replays = replays })
+	two, _ := dpopService(t, s, func(c *oauth.DPoPConfig) { c.Replays = replays })
+	proof := prove(t, token, nil, nil)
+	letIn(t, one, dpop(token, proof))
+	refused(t, two, dpop(token, proof), 401, oauth.CodeProof)
+	letIn(t, two, dpop(token, prove(t, token, nil, nil)))
+}
+
 // A proof that doesn't count is not noted: neither can strangers fill the memory,
 // nor does a mistake use an id up.
 func TestOnlyGoodProofsAreNoted(t *testing.T) {

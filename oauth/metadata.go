@@ -14,9 +14,18 @@ import (
 )
 
 // insertWellKnown puts a well-known name between host and path, as RFC 8414 3.1
-// and RFC 9728 3.1 do.
+// does.
 func insertWellKnown(u *url.URL, name string) string {
 	return u.Scheme + "://" + u.Host + "/.well-known/" + name + strings.TrimSuffix(u.EscapedPath(), "/")
+}
+
+// resourceWellKnown is RFC 9728 3.1, which takes no slash from the end of a path.
+func resourceWellKnown(u *url.URL) string {
+	place := insertWellKnown(u, "oauth-protected-resource")
+	if path := u.EscapedPath(); len(path) > 1 && strings.HasSuffix(path, "/") {
+		place += "/"
+	}
+	return place
 }
 
 // describe writes the metadata document (RFC 9728 2).

@@ -8,18 +8,35 @@ import (
 	"time"
 
 	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/storage"
 )
 
 // Replays notes which DPoP proofs were used, so that each counts once (RFC 9449
-// 11.1). A fleet shares one; in Redis it is a SET with NX and an expiry, in the
-// store of the own authorization server [storage.Grants].UseOnce. It is safe for
-// concurrent use.
+// 11.1). A fleet shares one: [StoredReplays], or in Redis a SET with NX and an
+// expiry. It is safe for concurrent use.
 type Replays interface {
 	// Use notes the proof with that id by the key with that thumbprint until a
 	// moment, and reports whether this is the first time; of many at the same time
 	// one is told so. An error means that it can't be told, and the proof is refused
 	// for now; an [*strikeplate.Error] is the answer.
 	Use(ctx context.Context, thumbprint, id string, until time.Time) (first bool, err error)
+}
+
+// StoredReplays notes proofs in the store of the own authorization server, which all
+// instances share.
+type StoredReplays struct {
+	Grants storage.Grants // required
+	// Now is the clock that the store is told; nil: time.Now.
+	Now func() time.Time
+}
+
+// Use implements [Replays].
+func (s StoredReplays) Use(ctx context.Context, thumbprint, id string, until time.Time) (bool, error) {
+	now := time.Now
+	if s.Now != nil {
+		now = s.Now
+	}
+	return s.Grants.UseOnce(ctx, sha256.Sum256([]byte("dpop\x00"+thumbprint+"\x00"+id)), now(), until)
 }
 
 // maxReplays is how many proofs the memory holds: 4,000 a second with the default

@@ -120,7 +120,7 @@ func NewResource(c ResourceConfig) (*Resource, error) {
 	if c.Catalog != nil {
 		r.scopes = c.Catalog.Scopes()
 	}
-	r.metadataURL = insertWellKnown(identifier, "oauth-protected-resource")
+	r.metadataURL = resourceWellKnown(identifier)
 	if r.document, err = r.describe(); err != nil {
 		return nil, fmt.Errorf("oauth: Metadata: %w", err)
 	}

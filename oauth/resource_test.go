@@ -49,6 +49,18 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
+// RFC 9728 3.1: only the slash behind the host is taken away.
+func TestMetadataPath(t *testing.T) {
+	const place = "/.well-known/oauth-protected-resource"
+	for identifier, want := range map[string]string{"https://a.example": place, "https://a.example/": place,
+		"https://a.example/mcp": place + "/mcp", "https://a.example/mcp/": place + "/mcp/"} {
+		r := newResource(t, func(c *oauth.ResourceConfig) { c.Identifier = identifier })
+		if got := r.MetadataPath(); got != want {
+			t.Errorf("%s: %s", identifier, got)
+		}
+	}
+}
+
 // RFC 6750 3, RFC 9449 7.1, RFC 9728 5.1, and what MCP wants.
 func TestChallenges(t *testing.T) {
 	s := newServer(t)
