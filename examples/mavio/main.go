@@ -12,7 +12,6 @@ package main
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"net/http"
 	"time"
 
@@ -75,18 +74,14 @@ func run(ctx context.Context, site *demo.Site) error {
 		return err
 	}
 	defer keys.Close(context.Background())
-	grants, ok := site.Store.(authserver.Store)
-	if !ok {
-		return errors.New("-db: this kind of database keeps no grants")
-	}
-	api, tokens, err := resource(site, grants)
+	api, tokens, err := resource(site)
 	if err != nil {
 		return err
 	}
 	defer api.Close(context.Background())
 
 	// 4. Who lets apps act for users.
-	server, err := authorization(site, grants, engine)
+	server, err := authorization(site, engine)
 	if err != nil {
 		return err
 	}
@@ -110,7 +105,7 @@ func run(ctx context.Context, site *demo.Site) error {
 		return err
 	}
 	sender, err := hooks.New(hooks.Config{Store: site.Meetings, Engine: engine, Directory: site.Store, Seal: seal,
-		InsecureLoopback: !site.InsecureDemo, Granted: granted(grants, site.Clock.Now)})
+		InsecureLoopback: !site.InsecureDemo, Granted: granted(site.Store, site.Clock.Now)})
 	if err != nil {
 		return err
 	}

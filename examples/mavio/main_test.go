@@ -265,6 +265,8 @@ func Test000_23_WebhooksOfTheirEnvironment(t *testing.T) {
 				t.Errorf("000-22 %s: %+v", key, list)
 			}
 		}
+		seeded := demotest.List[meetings.Webhook](t, s, "live_all", "/v1/webhooks")[1]
+		demotest.Want(t, "without a secret", s.Ask(t, "live_all", "PATCH", "/v1/webhooks/"+seeded.ID, `{"active": true}`), 400, "invalid_request")
 		other := made["live_all"].ID
 		demotest.Want(t, "the sandbox's key", s.Ask(t, "test_all", "DELETE", "/v1/webhooks/"+other, ""), 404, "not_found")
 		if r := s.Ask(t, "live_webhooks_write", "PATCH", "/v1/webhooks/"+other, `{"active": false}`); r.StatusCode != 200 || strings.Contains(string(r.Body), "whsec_") {

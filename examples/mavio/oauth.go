@@ -17,10 +17,14 @@ import (
 	"github.com/strikeplate/strikeplate/storage"
 )
 
+// audience names the API in tokens. Instances have addresses of their own, and
+// accept each other's tokens; a real service's have one address.
+const audience = "https://api.mavio.example"
+
 // authorization is the server that lets apps act for Mavio's users.
-func authorization(site *demo.Site, store authserver.Store, engine *policies.Engine) (*authserver.Server, error) {
+func authorization(site *demo.Site, engine *policies.Engine) (*authserver.Server, error) {
 	return authserver.New(authserver.Config{
-		Issuer: site.Base, Store: store, Directory: site.Store, Catalog: catalogs.Mavio(),
+		Issuer: site.Base, Store: site.Store, Directory: site.Store, Catalog: catalogs.Mavio(),
 		SignIn: authserver.SignIn{
 			Who: func(r *http.Request) (storage.Actor, time.Time, error) {
 				actor, err := site.SignedIn(r)
@@ -36,6 +40,7 @@ func authorization(site *demo.Site, store authserver.Store, engine *policies.Eng
 			Page: func(returnTo string) string { return "/sign-in?next=" + url.QueryEscape(returnTo) },
 		},
 		Tokens:     authserver.Tokens{Prefix: prefix, Keys: [][]byte{site.Secret("oauth")}, Access: time.Hour},
+		Audiences:  authserver.Audiences{Service: audience, More: []string{site.Base}},
 		Management: authserver.Management{Authorize: engine.Manage},
 		Product: authserver.Product{Name: "Mavio", Grants: "/settings/api/apps", OrganisationName: func(_ context.Context, id string) (string, error) {
 			for _, o := range meetings.Organisations {
@@ -50,16 +55,16 @@ func authorization(site *demo.Site, store authserver.Store, engine *policies.Eng
 }
 
 // resource is the API as OAuth's clients see it, tokens what accepts their tokens.
-func resource(site *demo.Site, store storage.Grants) (*oauth.Resource, *oauth.Opaque, error) {
+func resource(site *demo.Site) (*oauth.Resource, *oauth.Opaque, error) {
 	api, err := oauth.NewResource(oauth.ResourceConfig{
-		Identifier: site.Base, InsecureHTTP: true, // the demo is on loopback
+		Identifier: site.Base, Audiences: []string{audience}, InsecureHTTP: true, // the demo is on loopback
 		Metadata: oauth.Metadata{AuthorizationServers: []string{site.Base}, Name: "Mavio"},
 		Catalog:  catalogs.Mavio(), Directory: site.Store, Feed: site.Store, Now: site.Clock.Now,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	tokens, err := oauth.NewOpaque(oauth.OpaqueConfig{Resource: api, Grants: store, Prefix: prefix})
+	tokens, err := oauth.NewOpaque(oauth.OpaqueConfig{Resource: api, Grants: site.Store, Prefix: prefix})
 	return api, tokens, err
 }
 

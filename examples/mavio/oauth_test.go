@@ -47,6 +47,17 @@ func Test000_25_AppsActForUsers(t *testing.T) {
 				}
 			}
 			demotest.Want(t, "000-31b", s.Send(t, http.MethodDelete, "/v1/meetings/"+ids(bo)[0], "", bearer(tokens)...), 403, "insufficient_scope")
+			for _, m := range meetings.Generate().Meetings[:60] {
+				want := map[bool]int{true: 200, false: 404}[bo(m)]
+				for _, part := range []string{"", "/transcript"} {
+					if r := s.Get(t, "", "/v1/meetings/"+m.ID+part, bearer(tokens)...); r.StatusCode != want {
+						t.Errorf("000-25 %s%s: %d, want %d", m.ID, part, r.StatusCode, want)
+					}
+				}
+			}
+			if r := start(t, demo.Options{DB: db}).Get(t, "", "/v1/whoami", bearer(tokens)...); r.StatusCode != 200 {
+				t.Errorf("000-25 another instance: %d %s", r.StatusCode, r.Body)
+			}
 			refreshing(t, s, f, tokens)
 		}
 	})

@@ -201,7 +201,13 @@ func (s *Site) render(w http.ResponseWriter, status int, page string, data any) 
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	forms := "'self'"
+	if page == "sign-in" {
+		// From here people go on to an app that they let in earlier, and browsers apply
+		// this to where a form's answer redirects.
+		forms = "*"
+	}
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action "+forms+"; frame-ancestors 'none'; base-uri 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
 	w.WriteHeader(status)

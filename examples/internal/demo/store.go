@@ -14,6 +14,8 @@ import (
 type Store interface {
 	storage.Keys
 	storage.Audit
+	storage.Apps
+	storage.Grants
 	storage.EditableDirectory
 	storage.Feed
 	storage.Operator

@@ -31,13 +31,15 @@ func TestForgedSignatures(t *testing.T) {
 	for what, verify := range map[string]func() error{
 		"another secret": func() error { return hooks.Verify("other", good, body, now) },
 		"another body":   func() error { return hooks.Verify("secret", good, []byte("bodY"), now) },
-		"another time":   func() error { return hooks.Verify("secret", strings.Replace(good, "t=1767225600", "t=1767225601", 1), body, now) },
-		"too early":      func() error { return hooks.Verify("secret", good, body, now.Add(-6*time.Minute)) },
-		"too late":       func() error { return hooks.Verify("secret", good, body, now.Add(6*time.Minute)) },
-		"nothing":        func() error { return hooks.Verify("secret", "", body, now) },
-		"no sum":         func() error { return hooks.Verify("secret", "t=1767225600,v1=", body, now) },
-		"no time":        func() error { return hooks.Verify("secret", good[2:], body, now) },
-		"cut":            func() error { return hooks.Verify("secret", good[:len(good)-2], body, now) },
+		"another time": func() error {
+			return hooks.Verify("secret", strings.Replace(good, "t=1767225600", "t=1767225601", 1), body, now)
+		},
+		"too early": func() error { return hooks.Verify("secret", good, body, now.Add(-6*time.Minute)) },
+		"too late":  func() error { return hooks.Verify("secret", good, body, now.Add(6*time.Minute)) },
+		"nothing":   func() error { return hooks.Verify("secret", "", body, now) },
+		"no sum":    func() error { return hooks.Verify("secret", "t=1767225600,v1=", body, now) },
+		"no time":   func() error { return hooks.Verify("secret", good[2:], body, now) },
+		"cut":       func() error { return hooks.Verify("secret", good[:len(good)-2], body, now) },
 	} {
 		if err := verify(); !errors.Is(err, hooks.ErrSignature) {
 			t.Errorf("%s: %v", what, err)

@@ -78,7 +78,14 @@ func (a *API) ChangeWebhook(w http.ResponseWriter, r *http.Request) {
 	var hook meetings.Webhook
 	if err == nil {
 		hook, err = seen(a, r, "webhooks", func(ctx context.Context, visible policies.Filter) (meetings.Webhook, error) {
-			if err := a.Meetings.ChangeWebhook(ctx, visible, r.PathValue("id"), c); err != nil {
+			was, err := a.Meetings.Webhook(ctx, visible, r.PathValue("id"))
+			if err == nil && len(was.Sealed) == 0 && c.Active != nil && *c.Active {
+				err = rest.Invalid("The webhook has no secret to sign with. Make another one.", rest.Problem{Field: "active", Message: "It can't be true without a secret."})
+			}
+			if err == nil {
+				err = a.Meetings.ChangeWebhook(ctx, visible, r.PathValue("id"), c)
+			}
+			if err != nil {
 				return meetings.Webhook{}, err
 			}
 			return a.Meetings.Webhook(ctx, visible, r.PathValue("id"))
