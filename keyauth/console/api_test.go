@@ -352,6 +352,7 @@ func TestAPIUsage(t *testing.T) {
 		}
 		LastUsed      *time.Time `json:"last_used"`
 		BrowserOrigin string     `json:"browser_origin"`
+		Unusual       []struct{ Kind string }
 		Missing       []string
 	}
 	u := into[usage](t, w.call("ada", "GET", "/keys/"+made.Key.ID+"/usage?range=24h", "").want(t, 200))

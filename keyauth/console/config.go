@@ -107,6 +107,7 @@ type Usage interface {
 	Refusals(ctx context.Context, q storage.UsageQuery) ([]storage.UsageRefusal, error)
 	Addresses(ctx context.Context, organisation, lineage, credential string) ([]storage.UsageAddress, error)
 	Credentials(ctx context.Context, organisation string, ids []string) (map[string]storage.UsageSeen, error)
+	Unusual(ctx context.Context, organisation, lineage string) ([]usage.Event, error)
 }
 
 // Members lists an organisation's people, for pickers and to tell names.

@@ -208,18 +208,21 @@ func (v *visit) line() (row, []row, error) {
 		return row{}, nil, err
 	}
 	n := v.s.names(v.r.Context(), v.actor)
+	var r row
 	var others []row
-	rotated, older := false, false
-	for _, other := range keys {
-		if other.ID == k.ID {
-			k, older = other, true
+	newer := false // an active one is newer
+	for _, one := range keys {
+		of := v.row(one, n)
+		of.Rotated, newer = newer, newer || of.Active
+		if one.ID == k.ID {
+			r = of
 		} else {
-			others = append(others, v.row(other, n))
-			rotated = rotated || !older && other.Status == storage.Active
+			others = append(others, of)
 		}
 	}
-	r := v.row(k, n)
-	r.Rotated = rotated
+	if r.ID == "" { // older than what was looked at
+		r = v.row(k, n)
+	}
 	return r, others, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/strikeplate/strikeplate/keyauth/manage"
+	"github.com/strikeplate/strikeplate/keyauth/usage"
 	"github.com/strikeplate/strikeplate/storage"
 )
 
@@ -38,6 +39,7 @@ type usageView struct {
 	Own      []storage.UsageRefusal // after the secret was proven
 	Foreign  []storage.UsageRefusal // with a wrong secret
 	Origin   string
+	Unusual  []usage.Event
 	Missing  map[string]bool
 	None     bool // nothing was asked for in the range
 }
@@ -71,7 +73,7 @@ func (s *Console) showUsage(v *visit) error {
 		Key: k, Counted: u.counted, Chart: drawChart(u.points), Points: u.points,
 		Requests: grouped(u.total.Requests()), Errors: grouped(u.total.Errors()), Rate: percent(u.total.ErrorRate()),
 		Latency: milliseconds(u.total.MeanLatency()), Used: "Never", UsedAt: u.seen.Succeeded,
-		Origin: u.seen.Origin, Missing: map[string]bool{},
+		Origin: u.seen.Origin, Unusual: u.unusual, Missing: map[string]bool{},
 	}
 	if !u.seen.Succeeded.IsZero() {
 		view.Used = ago(v.now, u.seen.Succeeded)

@@ -497,7 +497,7 @@ func TestUsagePageWithoutUsage(t *testing.T) {
 	k = down.create("ada", creation("CRM")).Key
 	down.get("ada", "/keys/"+k.ID+"/usage").want(t, 200, "Part of the usage can&#39;t be told right now", "The endpoints can&#39;t be told", "The addresses can&#39;t be told").wantNone(t, "wires are cut")
 	down.get("ada", "/").want(t, 200, "CRM", "When keys were last used can&#39;t be told right now").wantNone(t, "wires are cut")
-	down.call("ada", "GET", "/keys/"+k.ID+"/usage", "").want(t, 200, `"missing":["series","endpoints","addresses","refusals","last_used"]`)
+	down.call("ada", "GET", "/keys/"+k.ID+"/usage", "").want(t, 200, `"missing":["series","endpoints","addresses","refusals","unusual","last_used"]`)
 }
 
 type brokenUsage struct{}
@@ -517,6 +517,10 @@ func (brokenUsage) Refusals(context.Context, storage.UsageQuery) ([]storage.Usag
 }
 
 func (brokenUsage) Addresses(context.Context, string, string, string) ([]storage.UsageAddress, error) {
+	return nil, errCut
+}
+
+func (brokenUsage) Unusual(context.Context, string, string) ([]usage.Event, error) {
 	return nil, errCut
 }
 

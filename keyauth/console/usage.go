@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/strikeplate/strikeplate/keyauth/manage"
+	"github.com/strikeplate/strikeplate/keyauth/usage"
 	"github.com/strikeplate/strikeplate/storage"
 )
 
@@ -54,7 +55,8 @@ type usageOf struct {
 	addresses []storage.UsageAddress
 	refusals  []storage.UsageRefusal
 	seen      storage.UsageSeen
-	missing   []string // what could not be asked
+	unusual   []usage.Event // of the lineage
+	missing   []string      // what could not be asked
 }
 
 // askUsage asks for all of it. What can't be had is left out and named: the rest
@@ -92,6 +94,8 @@ func (s *Console) askUsage(ctx context.Context, k manage.Key, sp span, line []st
 	u.refusals, err = s.c.Usage.Refusals(ctx, q)
 	u.refusals = joinedRefusals(u.refusals)
 	ask("refusals", err)
+	u.unusual, err = s.c.Usage.Unusual(ctx, k.Organisation, k.Lineage)
+	ask("unusual", err)
 	seen, err := s.c.Usage.Credentials(ctx, k.Organisation, line)
 	ask("last_used", err)
 	for _, id := range line {
@@ -166,7 +170,7 @@ func (u usageOf) wire() usageJSON {
 	j := usageJSON{
 		Counted: u.counted, From: u.from, To: u.to, StepSeconds: seconds(u.span.step.Width()), Total: wireCounts(u.total),
 		Series: []bucketJSON{}, Endpoints: []endpointJSON{}, Addresses: []addressJSON{}, Refusals: []refusalJSON{},
-		LastUsed: known(u.seen.Succeeded), BrowserOrigin: u.seen.Origin, Missing: filled(u.missing),
+		Unusual: []unusualJSON{}, LastUsed: known(u.seen.Succeeded), BrowserOrigin: u.seen.Origin, Missing: filled(u.missing),
 	}
 	for _, p := range u.points {
 		j.Series = append(j.Series, bucketJSON{Start: p.Start, Requests: p.Requests(), Errors: p.Errors()})
@@ -176,6 +180,9 @@ func (u usageOf) wire() usageJSON {
 	}
 	for _, a := range u.addresses {
 		j.Addresses = append(j.Addresses, addressJSON{addressText(a.Address), a.Count, a.First, a.Last})
+	}
+	for _, e := range u.unusual {
+		j.Unusual = append(j.Unusual, unusualJSON{e.Kind, e.Since, e.Requests, e.Usual, e.Patterns})
 	}
 	for _, r := range u.refusals {
 		j.Refusals = append(j.Refusals, refusalJSON{r.Code, r.Proven, r.Count, r.Last})

@@ -253,7 +253,16 @@ type usageJSON struct {
 	Refusals      []refusalJSON  `json:"refusals" nullable:"false"`
 	LastUsed      *time.Time     `json:"last_used,omitempty" doc:"The most recent successful request"`
 	BrowserOrigin string         `json:"browser_origin,omitempty" doc:"The key was seen in a web page of this origin, where it can be stolen"`
+	Unusual       []unusualJSON  `json:"unusual" nullable:"false" doc:"What the key and those of its lineage do that they never did"`
 	Missing       []string       `json:"missing" nullable:"false" doc:"What could not be asked"`
+}
+
+type unusualJSON struct {
+	Kind     string    `json:"kind" doc:"usage.volume or usage.endpoint; there may be more"`
+	Since    time.Time `json:"since" doc:"The beginning of the hour or day that it is about"`
+	Requests int64     `json:"requests"`
+	Usual    int64     `json:"usual,omitempty" doc:"The most in an hour of the week before"`
+	Patterns []string  `json:"patterns,omitempty" nullable:"false" doc:"Routes that were not used before"`
 }
 
 type countsJSON struct {

@@ -140,49 +140,65 @@ func (u *Counter) watch(ctx context.Context) {
 	}
 }
 
-// look compares one lineage with its past.
+// Unusual tells what a lineage does that it never did, as [Watch] says, whether
+// alarms are raised or not: the busiest of the last 24 hours, and today's routes.
+func (u *Counter) Unusual(ctx context.Context, organisation, lineage string) ([]Event, error) {
+	return u.compare(ctx, storage.UsageKey{Organisation: organisation, Lineage: lineage}, u.now(), day-time.Hour)
+}
+
+// look compares one lineage with its past, and raises alarms.
 func (u *Counter) look(ctx context.Context, k storage.UsageKey, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, u.c.Patience+alarmPatience)
 	defer cancel()
-	known, err := u.c.Store.UsageOfLineages(ctx, k.Organisation, []string{k.Lineage})
+	events, err := u.compare(ctx, k, now, 0)
 	if err != nil {
 		return err
 	}
-	seen, ok := known[k.Lineage]
-	if !ok || now.Sub(seen.First) < u.c.Watch.Learn {
-		return nil
-	}
-	e := Event{Organisation: k.Organisation, Lineage: k.Lineage, Credential: seen.Credential, Environment: seen.Environment, At: now}
-	volume, err := u.volume(ctx, e)
-	if err != nil {
-		return err
-	}
-	routes, err := u.routes(ctx, e)
-	if err != nil {
-		return err
-	}
-	for _, e := range []Event{volume, routes} {
-		if e.Kind != "" {
-			u.raise(ctx, e)
-		}
+	for _, e := range events {
+		u.raise(ctx, e)
 	}
 	return nil
 }
 
-// volume returns an event with a Kind if this hour is unusual.
-func (u *Counter) volume(ctx context.Context, e Event) (Event, error) {
+// compare returns an event of each kind that there is reason for. Of hours it looks
+// at the one that goes on, and at those that began within recent before it.
+func (u *Counter) compare(ctx context.Context, k storage.UsageKey, now time.Time, recent time.Duration) ([]Event, error) {
+	known, err := u.c.Store.UsageOfLineages(ctx, k.Organisation, []string{k.Lineage})
+	if err != nil {
+		return nil, err
+	}
+	seen, ok := known[k.Lineage]
+	if !ok || now.Sub(seen.First) < u.c.Watch.Learn {
+		return nil, nil
+	}
+	e := Event{Organisation: k.Organisation, Lineage: k.Lineage, Credential: seen.Credential, Environment: seen.Environment, At: now}
+	volume, err := u.volume(ctx, e, recent)
+	if err != nil {
+		return nil, err
+	}
+	routes, err := u.routes(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc([]Event{volume, routes}, func(e Event) bool { return e.Kind == "" }), nil
+}
+
+// volume returns an event with a Kind if this hour, or one that began within recent
+// before it, is unusual.
+func (u *Counter) volume(ctx context.Context, e Event, recent time.Duration) (Event, error) {
 	hour := storage.PerHour.Start(e.At)
 	points, err := u.c.Store.UsageSeries(ctx, storage.UsageQuery{Organisation: e.Organisation, Lineage: e.Lineage,
-		From: hour.Add(-volumeHistory), To: hour.Add(time.Hour), Step: storage.PerHour})
+		From: hour.Add(-volumeHistory - recent), To: hour.Add(time.Hour), Step: storage.PerHour})
 	if err != nil {
 		return e, err
 	}
 	e.Since = hour
 	for _, p := range points {
-		if p.Start.Equal(hour) {
-			e.Requests = p.Requests()
-		} else {
+		switch {
+		case p.Start.Before(hour.Add(-recent)):
 			e.Usual = max(e.Usual, p.Requests())
+		case p.Requests() >= e.Requests:
+			e.Since, e.Requests = p.Start, p.Requests()
 		}
 	}
 	if e.Requests >= u.c.Watch.Requests && float64(e.Requests) > u.c.Watch.Factor*float64(e.Usual) {
