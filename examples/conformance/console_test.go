@@ -251,7 +251,7 @@ func (v *visitor) kept(a answer) key {
 
 // later revokes a key when the case has ended, and its context with it.
 func (v *visitor) later(id string) {
-	r, err := http.NewRequest(http.MethodPost, v.p.BaseURL+v.p.of.console+"/api/keys/"+id+"/revoke", strings.NewReader("{}")) //nolint:noctx // see above
+	r, err := http.NewRequest(http.MethodPost, v.p.BaseURL+v.p.of.console+"/api/keys/"+id+"/revoke", strings.NewReader("{}"))
 	if err != nil {
 		v.p.Error(err)
 		return
@@ -293,11 +293,11 @@ func (v *visitor) keys(query string) map[string]key {
 		for _, k := range read[struct{ Data []key }](a).Data {
 			byID[k.ID] = k
 		}
-		if cursor := a.at("next"); cursor == "" || cursor == "null" {
+		cursor := a.at("next")
+		if cursor == "" || cursor == "null" {
 			return byID
-		} else {
-			next = "/keys?limit=1000" + query + "&cursor=" + url.QueryEscape(cursor)
 		}
+		next = "/keys?limit=1000" + query + "&cursor=" + url.QueryEscape(cursor)
 	}
 }
 

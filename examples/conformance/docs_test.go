@@ -22,7 +22,7 @@ func TestProductPages(t *testing.T) {
 			if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(name, []byte(want), 0o644); err != nil { //nolint:gosec // a document
+			if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			continue
@@ -79,12 +79,10 @@ func packages(where string) string {
 	var links []string
 	for _, name := range strings.Split(where, ", ") {
 		path, _, _ := strings.Cut(name, " ")
-		switch {
-		case path == "":
+		if path == "" {
 			continue
-		case path == "strikeplate":
-			path = ""
 		}
+		path = strings.TrimPrefix(path, "strikeplate") // the root
 		links = append(links, fmt.Sprintf("[%s](../../%s)", name, path))
 	}
 	return strings.Join(links, ", ")
