@@ -36,7 +36,7 @@ const (
 // denialPatience is how long the log of a refusal may take.
 const denialPatience = 3 * time.Second
 
-// authorize stands in front of what is done to apps, and has refusals audited.
+// may stands in front of what is done to apps, and has refusals audited.
 func (s *Server) may(ctx context.Context, a storage.Actor, action string, app storage.App) error {
 	err := s.judge(ctx, a, action, app)
 	if e := refusalOf(err); e != nil && e.Status == http.StatusForbidden {

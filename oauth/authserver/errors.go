@@ -30,7 +30,6 @@ const (
 	CodePushed        = "invalid_request_uri"       // RFC 9126 2.3: unknown, used or expired
 	CodeProof         = "invalid_dpop_proof"        // RFC 9449 5
 	CodeNonce         = "use_dpop_nonce"            // RFC 9449 8
-	CodeTokenType     = "unsupported_token_type"    // RFC 7009 2.2.1
 	CodeRedirectURI   = "invalid_redirect_uri"      // RFC 7591 3.2.2
 	CodeMetadata      = "invalid_client_metadata"   // RFC 7591 3.2.2
 	CodeSlow          = "slow_down"                 // 429: too many failures, or too many requests
@@ -38,16 +37,14 @@ const (
 
 // The codes that [Server]'s methods for people add.
 const (
-	CodeAppNotFound = "app_not_found"          // 404
-	CodeConflict    = "conflict"               // 409: the app was changed meanwhile
-	CodeRevokedApp  = "revoked_app"            // 409
-	CodeAppLimit    = "app_limit_reached"      // 409: storage.MaxApps
-	CodeUnknown     = "outcome_unknown"        // 503: the change was made, or it wasn't
-	CodeBlocked     = "blocked_app"            // 403: an administrator keeps the app out
-	CodeSignedOut   = "sign_in_required"       // 401
-	CodeCrossOrigin = "cross_origin"           // 403: another site's page sent the form
-	CodeTooLarge    = "request_too_large"      // 413
-	CodeMediaType   = "unsupported_media_type" // 415
+	CodeAppNotFound = "app_not_found"     // 404
+	CodeConflict    = "conflict"          // 409: the app was changed meanwhile
+	CodeRevokedApp  = "revoked_app"       // 409
+	CodeAppLimit    = "app_limit_reached" // 409: storage.MaxApps
+	CodeUnknown     = "outcome_unknown"   // 503: the change was made, or it wasn't
+	CodeBlocked     = "blocked_app"       // 403: an administrator keeps the app out
+	CodeSignedOut   = "sign_in_required"  // 401
+	CodeCrossOrigin = "cross_origin"      // 403: another site's page sent the form
 )
 
 func refuse(status int, code, format string, args ...any) *strikeplate.Error {

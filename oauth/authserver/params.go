@@ -30,14 +30,15 @@ func (p params) get(name string) string {
 	return ""
 }
 
-// errDuplicate names a parameter that was sent twice.
+// duplicateError names a parameter that was sent twice.
 type duplicateError struct{ name string }
 
 func (e *duplicateError) Error() string { return "parameter sent twice: " + e.name }
 
 var errForm = errors.New("the parameters can't be read")
 
-// parseParams takes a form apart. With a duplicateError the rest is returned too.
+// parseParams takes a form apart. With a duplicateError what was sent once is
+// returned too.
 func parseParams(text string) (params, error) {
 	if strings.Count(text, "&") >= maxPairs {
 		return nil, errForm
@@ -72,7 +73,7 @@ func nonEmpty(all []string) (kept []string) {
 	return kept
 }
 
-// told turns what parseParams says into a refusal.
+// unreadable turns what parseParams says into a refusal.
 func unreadable(err error) error {
 	var twice *duplicateError
 	switch {
