@@ -72,7 +72,7 @@ func (s *Site) front(w http.ResponseWriter, r *http.Request) {
 func (s *Site) examples() []Example {
 	shown := make([]Example, len(s.Try))
 	for i, e := range s.Try {
-		shown[i] = Example{About: e.About, Command: strings.ReplaceAll(e.Command, "BASE", s.Base)}
+		shown[i] = Example{About: strings.ReplaceAll(e.About, "BASE", s.Base), Command: strings.ReplaceAll(e.Command, "BASE", s.Base)}
 	}
 	return shown
 }
