@@ -240,7 +240,7 @@ func TestOpaqueIsRememberedUntilItChanges(t *testing.T) {
 // THREATS 9, for grants: what was read before a revocation is not remembered after
 // it, also when the revocation comes while the read is under way.
 func TestOpaqueRevokedWhileRead(t *testing.T) {
-	for range 50 {
+	for range 10 {
 		o, g, _ := newOpaque(t, nil)
 		token := g.issue(t, nil)
 		var once sync.Once
