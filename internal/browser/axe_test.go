@@ -21,7 +21,7 @@ const npm = "../npm"
 // module reads a file of an npm package.
 func module(t testing.TB, path string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(npm, "node_modules", filepath.FromSlash(path))) //nolint:gosec // named in these tests
+	text, err := os.ReadFile(filepath.Join(npm, "node_modules", filepath.FromSlash(path)))
 	if os.IsNotExist(err) {
 		processtest.GiveUp(t, path, processtest.MissingError{Text: "npm packages are missing: npm ci --prefix internal/npm"})
 	}

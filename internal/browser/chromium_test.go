@@ -91,7 +91,7 @@ func start() error {
 		)
 		allocator, freed := chromedp.NewExecAllocator(context.Background(), options...)
 		ctx, closed := chromedp.NewContext(allocator)
-		chromium.ctx, chromium.err = ctx, chromedp.Do(ctx)
+		chromium.ctx, chromium.err = ctx, chromedp.Do(ctx) //nolint:fatcontext // made once
 		chromium.stop = func() { closed(); freed() }
 	})
 	return chromium.err
@@ -106,7 +106,7 @@ func program(t testing.TB, name string) string {
 	err, done := programs.built[name]
 	if !done {
 		var out []byte
-		build := exec.CommandContext(context.Background(), "go", "build", "-o", path, "./"+name) //nolint:gosec // name is one of ours
+		build := exec.CommandContext(context.Background(), "go", "build", "-o", path, "./"+name)
 		build.Dir = filepath.Join("..", "..", "examples")
 		if out, err = build.CombinedOutput(); err != nil {
 			err = errors.Join(err, errors.New(string(out)))

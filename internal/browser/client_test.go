@@ -37,7 +37,7 @@ func TestTypeScriptClient(t *testing.T) {
 	t.Parallel()
 	module(t, "openapi-typescript/package.json")
 	s := serve(t, "console-demo")
-	directory, err := os.MkdirTemp(npm, ".client-") // below node_modules' parent, where imports are looked for
+	directory, err := os.MkdirTemp(npm, ".client-") //nolint:usetesting // below node_modules' parent, where imports are looked for
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestTypeScriptClient(t *testing.T) {
 	bin := filepath.Join(npm, "node_modules", ".bin")
 	run := func(name string, args ...string) string {
 		t.Helper()
-		out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput() //nolint:gosec // ours
+		out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", name, err, out)
 		}

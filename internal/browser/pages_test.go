@@ -27,10 +27,10 @@ func scenes(b *tab) []scene {
 	id := func(name string) string {
 		return evaluate[string](b, fmt.Sprintf(`[...document.querySelectorAll("td.first a")].find((a) => a.innerText === %q).pathname`, name))
 	}
-	busy, rotated, leaked, user := id("Salesforce sync"), id("BI dashboard, read-only"), "", id("Zapier – CS team")
+	busy, rotated, user := id("Salesforce sync"), id("BI dashboard, read-only"), id("Zapier – CS team")
 	legacy, gone := id("Reporting (2024)"), id("Cleo’s assistant")
 	b.open(developer + "/?status=revoked")
-	leaked = id("Leaked in a repository")
+	leaked := id("Leaked in a repository")
 	in := func(path string) string { return path[len(developer):] }
 	submit := func(selector string) func(*tab) {
 		return func(b *tab) { b.follow(chromedp.Click(chromedp.CSS(selector))) }

@@ -31,7 +31,7 @@ const developer = "/settings/developer"
 func serve(t testing.TB, name string) *server {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "credentials.json")
-	cmd := exec.CommandContext(context.Background(), program(t, name), "-addr", "127.0.0.1:0", "-credentials", file) //nolint:gosec // ours
+	cmd := exec.CommandContext(context.Background(), program(t, name), "-addr", "127.0.0.1:0", "-credentials", file)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {

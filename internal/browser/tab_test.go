@@ -147,9 +147,8 @@ func (b *tab) signIn(user string) {
 	b.follow(chromedp.Click(css(`button[value=%q]`, user)))
 }
 
-// link and button find by text, as people do; in is where to look, or empty.
-func link(text string) string   { return byText("a", text) }
-func button(text string) string { return byText("button", text) }
+// link finds by text, as people do.
+func link(text string) string { return byText("a", text) }
 
 func byText(name, text string) string {
 	return fmt.Sprintf(`//%s[normalize-space(.)=%s][not(contains(@class, "hidden-submit"))]`, name, quoted(text))
@@ -195,8 +194,7 @@ func evaluate[T any](b *tab, expression string) T {
 	return v
 }
 
-func (b *tab) text() string    { return evaluate[string](b, `document.body.innerText`) }
-func (b *tab) heading() string { return evaluate[string](b, `document.querySelector("h1").innerText`) }
+func (b *tab) text() string { return evaluate[string](b, `document.body.innerText`) }
 
 // says checks that the page says each of the texts.
 func (b *tab) says(texts ...string) {

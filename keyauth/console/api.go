@@ -57,13 +57,18 @@ func (s *Console) routeAPI(mux *http.ServeMux) error {
 // written is the document as it is served: it asks for bodies that may be left out
 // (see [nothing]).
 func written(doc *huma.OpenAPI) ([]byte, error) {
+	var optional []*huma.RequestBody
 	for _, p := range doc.Paths {
 		if p.Post != nil && p.Post.RequestBody != nil && !p.Post.RequestBody.Required {
 			p.Post.RequestBody.Required = true
-			defer func() { p.Post.RequestBody.Required = false }()
+			optional = append(optional, p.Post.RequestBody)
 		}
 	}
-	return json.MarshalIndent(doc, "", "  ")
+	text, err := json.MarshalIndent(doc, "", "  ")
+	for _, body := range optional {
+		body.Required = false
+	}
+	return text, err
 }
 
 // schemaName is the type's name, without the ending that tells it in Go.

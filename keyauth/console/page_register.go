@@ -32,7 +32,7 @@ type appForm struct {
 func (v *visit) appForm(app *appRow) appForm {
 	f := appForm{App: app, Groups: v.s.c.Catalog.Groups(), Checked: map[string]bool{}}
 	if v.r.Method == http.MethodGet && app != nil {
-		f.Version, f.Name, f.Homepage, f.Public = app.Version, app.App.Name, app.Homepage, app.Public
+		f.Version, f.Name, f.Homepage, f.Public = app.Version, app.Name, app.Homepage, app.Public
 		f.Redirects, f.Origins = strings.Join(app.RedirectURIs, "\n"), strings.Join(app.Origins, "\n")
 		f.Machine, f.NoPKCE = app.ClientCredentials, app.InsecureNoPKCE
 		for _, text := range app.Scopes {

@@ -146,7 +146,7 @@ type line struct {
 	Details                   string
 }
 
-var actions = map[string]string{
+var actions = map[string]string{ //nolint:gosec // names of actions
 	manage.ActionCreate: "Created", manage.ActionRename: "Renamed", manage.ActionUpdate: "Changed",
 	manage.ActionRotate: "Rotated", manage.ActionRegenerate: "Regenerated", manage.ActionRevoke: "Revoked",
 	manage.ActionReveal: "Copied the secret of", manage.ActionDenied: "Was refused", manage.ActionForget: "Kept secret erased",

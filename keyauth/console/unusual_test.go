@@ -25,8 +25,8 @@ func TestUnusualUse(t *testing.T) {
 			row.Class[2], row.Latency[0] = requests, requests
 			b.Rows = append(b.Rows, row)
 		}
-		for hour := time.Duration(30); hour < 48; hour++ {
-			add("GET /v1/meetings", hour*time.Hour, 900)
+		for ago := 30 * time.Hour; ago < 48*time.Hour; ago += time.Hour {
+			add("GET /v1/meetings", ago, 900)
 		}
 		add("GET /v1/meetings", 2*time.Hour, 1200)
 		if i == 1 {
