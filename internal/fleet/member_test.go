@@ -44,7 +44,7 @@ func build(t testing.TB, replaced map[string]string) string {
 		t.Fatal(err)
 	}
 	// Not in t.TempDir: the server runs as another user, which can't go there.
-	out, err := os.MkdirTemp("", "strikeplate-fleet-")
+	out, err := os.MkdirTemp("", "strikeplate-fleet-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func build(t testing.TB, replaced map[string]string) string {
 		t.Fatal(err)
 	}
 	program := filepath.Join(out, "avoma")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-overlay", list, "-o", program, "./avoma") //nolint:gosec // names of our own
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-overlay", list, "-o", program, "./avoma")
 	cmd.Dir = filepath.Join("..", "..", "examples")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, text)

@@ -55,7 +55,7 @@ type Delays struct {
 // Revocation simulates one revocation over all instances, from the commit to the
 // last instance that would let the key pass.
 func Revocation(c Config) Delays {
-	r := rand.New(rand.NewPCG(c.Seed, 1)) //nolint:gosec // a simulation repeats
+	r := rand.New(rand.NewPCG(c.Seed, 1))
 	s := simulation{random: r}
 	delays := make([]time.Duration, c.Instances)
 	strict := 0
@@ -186,7 +186,7 @@ func (c *Config) classes() []class {
 			last = first
 		}
 		last = min(last, c.Keys)
-		weight := 0.0
+		var weight float64
 		if last == first {
 			weight = math.Pow(first, -c.Skew)
 		} else { // the integral from first-1/2 to last+1/2
@@ -248,7 +248,7 @@ type Limited struct {
 
 // Limit simulates one window.
 func Limit(c Lease) Limited {
-	r := rand.New(rand.NewPCG(c.Seed, 2)) //nolint:gosec // a simulation repeats
+	r := rand.New(rand.NewPCG(c.Seed, 2))
 	weights := make([]float64, c.Instances)
 	sum := 0.0
 	for i := range weights {
@@ -261,22 +261,17 @@ func Limit(c Lease) Limited {
 	nextFlush := c.Flush
 	for n := range requests {
 		now := time.Duration(float64(n) / c.Demand * float64(time.Second))
-		for c.Flush > 0 && now >= nextFlush {
-			for i := range told {
-				if told[i] > 0 {
-					counter, told[i], operations = counter+told[i], 0, operations+1
-				}
-			}
-			nextFlush += c.Flush
-		}
 		i, _ := slices.BinarySearch(weights, r.Float64()*sum)
-		switch {
-		case c.Flush > 0:
+		if c.Flush > 0 {
+			for ; now >= nextFlush; nextFlush += c.Flush {
+				counter, operations = flush(told, counter, operations)
+			}
 			if counter+told[i] < c.Limit {
 				told[i], passed = told[i]+1, passed+1
 			}
 			continue
-		case held[i] == 0 && now >= denied[i]:
+		}
+		if held[i] == 0 && now >= denied[i] {
 			operations++
 			held[i] = min(c.Chunk, c.Limit-counter)
 			counter += held[i]
@@ -289,4 +284,14 @@ func Limit(c Lease) Limited {
 		}
 	}
 	return Limited{Error: float64(passed-c.Limit) / float64(c.Limit), Operations: float64(operations) / float64(requests)}
+}
+
+// flush adds what instances let through to the shared counter.
+func flush(told []int, counter, operations int) (afterwards, asked int) {
+	for i, n := range told {
+		if n > 0 {
+			counter, told[i], operations = counter+n, 0, operations+1
+		}
+	}
+	return counter, operations
 }
