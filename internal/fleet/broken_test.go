@@ -49,7 +49,7 @@ func TestBrokenBuilds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			content, err := os.ReadFile(file) //nolint:gosec // the library's own
+			content, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -49,7 +49,7 @@ func build(t testing.TB, replaced map[string]string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(out) })
-	if err := os.Chmod(out, 0o755); err != nil { //nolint:gosec // only the program is in it
+	if err := os.Chmod(out, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	program := filepath.Join(out, "avoma")
