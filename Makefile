@@ -14,25 +14,44 @@ BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
 PAIRS     ?= 1000000
 SEED      ?= 0
+SOAK      ?= 10m
+SCREENSHOTS ?= screenshots
 
 # each: run a command in every module, go on after a failure, fail at the end.
 each = @failed=; for m in $(MODULES); do echo "==> $@: $$m"; (cd "$$m" && $(1)) || failed="$$failed $$m"; done; \
 	[ -z "$$failed" ] || { echo "make $@ failed in:$$failed" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help test bench differential fuzz lint gofmt vet imports golangci rego npm tools tidy tidy-check services clean
+.PHONY: help test bench differential screenshots usage-million fleet soak fuzz lint gofmt vet imports golangci rego npm tools tidy tidy-check services clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-test: services ## Test every module with the race detector (TESTFLAGS=-run=Revoke)
-	$(call each,go test -race $(TESTFLAGS) ./...)
+test: services $(BIN)/withservices ## Test every module with the race detector (TESTFLAGS=-run=Revoke)
+	$(call each,case $$m in ./examples*) $(BIN)/withservices go test -race $(TESTFLAGS) ./...;; *) go test -race $(TESTFLAGS) ./...;; esac)
+
+# Examples import nothing of internal, so their tests get servers from outside.
+$(BIN)/withservices: $(wildcard internal/withservices/*.go internal/pgtest/*.go internal/redistest/*.go internal/processtest/*.go)
+	@mkdir -p $(BIN)
+	go build -o $@ ./internal/withservices
 
 bench: ## Run every benchmark (BENCH=Verify BENCHTIME=3s); compare runs with bin/benchstat
 	$(call each,go test -run='^$$' -bench='$(BENCH)' -benchtime=$(BENCHTIME) -benchmem $(TESTFLAGS) ./...)
 
 differential: services ## Compare policies in PAIRS (1,000,000) random pairs of principal and row; SEED repeats a run
 	go test -count=1 -timeout=2h -v -run='^TestDifferential$$' ./policies -args -pairs=$(PAIRS) -seed=$(SEED) | grep -v '^=== '
+
+screenshots: ## Write a picture of each page of the Developer page to SCREENSHOTS (screenshots)
+	go test -C internal/browser -count=1 -timeout=30m -run='^TestScreenshots$$' . -args -screenshots=$(abspath $(SCREENSHOTS))
+
+usage-million: ## Count 1,000,000 requests over four processes, one of them ended or killed
+	go test -count=1 -v -timeout=30m -run='^TestFleetOfProcesses$$' ./keyauth/usage -args -requests=1000000
+
+fleet: ## Break a fleet part by part, and builds on purpose; one line an invariant (about 15 minutes)
+	go test -C internal/fleet -count=1 -v -timeout=20m . -args -full
+
+soak: ## Load a fleet for SOAK (10m): memory and goroutines must stay flat
+	go test -C internal/fleet -count=1 -v -timeout=30m -run=Soak . -args -soak=$(SOAK)
 
 fuzz: ## Fuzz every fuzz target for FUZZTIME each (10s)
 	$(call each,$(fuzz-module))
