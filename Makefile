@@ -45,7 +45,7 @@ screenshots: ## Write a picture of each page of the Developer page to SCREENSHOT
 	go test -C internal/browser -count=1 -timeout=30m -run='^TestScreenshots$$' . -args -screenshots=$(abspath $(SCREENSHOTS))
 
 usage-million: ## Count 1,000,000 requests over four processes, one of them ended or killed
-	go test -count=1 -v -timeout=30m -run='^TestFleetOfProcesses$$' ./keyauth/usage -args -requests=1000000
+	go test -count=1 -v -timeout=30m -run='^Test(FleetOfProcesses|ManyRequests)$$' ./keyauth/usage -args -requests=1000000
 
 fleet: ## Break a fleet part by part, and builds on purpose; one line an invariant (about 15 minutes)
 	go test -C internal/fleet -count=1 -v -timeout=20m . -args -full

@@ -24,10 +24,11 @@ import (
 	"github.com/strikeplate/strikeplate/storage/sqlite"
 )
 
-// TestMillionRequests: 4 instances on one store count 1,000,000 requests that go
-// through a handler, with 8 callers each. One is closed half-way and replaced.
-func TestMillionRequests(t *testing.T) {
-	n := 1_000_000
+// TestManyRequests: 4 instances on one store count requests that go through a
+// handler, with 8 callers each: 200,000, or as many as -requests says. One is
+// closed half-way and replaced.
+func TestManyRequests(t *testing.T) {
+	n := max(200_000, *fleetRequests)
 	if testing.Short() {
 		n = 50_000
 	}
