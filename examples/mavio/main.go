@@ -85,6 +85,7 @@ func run(ctx context.Context, site *demo.Site) error {
 	if err != nil {
 		return err
 	}
+	go upkeep(ctx, server)
 
 	// 5. What keys are used for: counted on the way out of each request.
 	counter, err := usage.New(usage.Config{Store: site.Store, Every: time.Second, Now: site.Clock.Now})

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
@@ -52,6 +53,22 @@ func authorization(site *demo.Site, engine *policies.Engine) (*authserver.Server
 		}},
 		Now: site.Clock.Now,
 	})
+}
+
+// upkeep removes what ended long ago, every hour.
+func upkeep(ctx context.Context, server *authserver.Server) {
+	hourly := time.NewTicker(time.Hour)
+	defer hourly.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hourly.C:
+		}
+		if n, err := server.Prune(ctx); err != nil {
+			slog.Warn("what apps were let do could not be pruned; trying again in an hour", "removed", n, "error", err)
+		}
+	}
 }
 
 // resource is the API as OAuth's clients see it, tokens what accepts their tokens.

@@ -32,6 +32,10 @@
 // others end the grant, tokens included (RFC 9700 4.5). Of any number that refresh
 // with one token at the same time, all get the same pair, once stored.
 //
+// # Upkeep
+//
+// Call [Server.Prune] now and then: it removes what ended long ago.
+//
 // # Security notes
 //
 // Authorization codes need PKCE with S256. A confidential app can be registered to

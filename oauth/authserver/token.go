@@ -122,6 +122,8 @@ func (s *Server) exchange(ctx context.Context, a *ask) (*issued, error) {
 	accessToken, refreshToken := s.mint(accessText), s.mint(refreshText)
 	access := s.access(accessToken, grant, scopes, resources, a.binding, a.now)
 	refresh := s.refresh(refreshToken, grant, grant.Scopes, grant.Resources, a.lasting(), a.now)
+	ctx, cancel := toTheEnd(ctx)
+	defer cancel()
 	if err := s.c.Store.UseCode(ctx, hash, a.now, []storage.Token{access, refresh}); err != nil {
 		s.notice(err, "code", a, grant)
 		if errors.Is(err, storage.ErrExpired) {
@@ -138,6 +140,12 @@ func own(resources []string, service string) []string {
 		return []string{service}
 	}
 	return resources
+}
+
+// toTheEnd is for what a client must not stop by hanging up: noticing that its code
+// or token was used before ends the grant, whether a thief waits for that or not.
+func toTheEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), settlePatience)
 }
 
 // checkExchange compares what the client says with what the code was made for.
@@ -177,6 +185,8 @@ func isVerifier(text string) bool {
 // burn uses a code up without giving anything for it, and returns why. What it was
 // for is over then.
 func (s *Server) burn(ctx context.Context, a *ask, hash [32]byte, g storage.Grant, why error) error {
+	ctx, cancel := toTheEnd(ctx)
+	defer cancel()
 	err := s.c.Store.UseCode(ctx, hash, a.now, nil)
 	s.notice(err, "code", a, g)
 	switch {
@@ -237,6 +247,8 @@ func (s *Server) renew(ctx context.Context, a *ask) (*issued, error) {
 	if old.Token.Certificate != "" || old.Token.Thumbprint != "" {
 		refresh.Thumbprint, refresh.Certificate = old.Token.Thumbprint, old.Token.Certificate
 	}
+	ctx, cancel := toTheEnd(ctx)
+	defer cancel()
 	given, _, err := s.c.Store.Rotate(ctx, storage.Rotation{
 		Old: digest(text), Now: a.now, Grace: s.c.Tokens.Grace, Access: access, Refresh: refresh,
 	})
