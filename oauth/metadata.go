@@ -111,9 +111,12 @@ func (r *Resource) Metadata() http.Handler {
 func (r *Resource) Dialect(d strikeplate.Dialect) strikeplate.Dialect {
 	return func(h http.Header, e *strikeplate.Error, requestID string) []byte {
 		if told := h["Www-Authenticate"]; len(told) > 0 {
-			all := slices.Clone(told)
-			for i, c := range all {
-				all[i] = r.withMetadata(c)
+			all := make([]string, 0, len(told))
+			for _, c := range told {
+				// Two authenticators' challenges may differ in nothing else.
+				if c = r.withMetadata(c); !slices.Contains(all, c) {
+					all = append(all, c)
+				}
 			}
 			h["Www-Authenticate"] = all
 		}

@@ -115,6 +115,11 @@ func TestDialectTellsTheMetadata(t *testing.T) {
 			t.Errorf("%s: %s", given, got)
 		}
 	}
+	h := http.Header{"Www-Authenticate": {"Bearer", `Bearer resource_metadata="https://api.example.com/.well-known/oauth-protected-resource/v1"`}}
+	r.Dialect(strikeplate.ProblemJSON)(h, &strikeplate.Error{}, "")
+	if got := h["Www-Authenticate"]; len(got) != 1 {
+		t.Errorf("challenges that differed in the metadata alone: %q", got)
+	}
 }
 
 func TestNewResourceRefusesBadConfigurations(t *testing.T) {
