@@ -142,7 +142,7 @@ func run(ctx context.Context, site *demo.Site) error {
 	edge := strikeplate.Edge{Dialect: api.Dialect(rest.Dialect), TrustedProxies: site.TrustedProxies, Done: []func(*strikeplate.Exchange){counter.Observe},
 		Refusing: []func(http.Header, *http.Request, *strikeplate.Principal){byOrganisation.Refusing}}
 	authenticated := func(next http.Handler) http.Handler {
-		return strikeplate.Require(keys, tokens)(byOrganisation.Handler(next))
+		return strikeplate.Require(tokens, keys)(byOrganisation.Handler(next))
 	}
 	return site.Serve(ctx, edge.Handler(byAddress.Handler(counter.Browsers(routes.Behind(authenticated)))))
 }
