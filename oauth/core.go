@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/maypok86/otter/v2"
 
@@ -106,8 +107,8 @@ func (c *core) entry(ctx context.Context, token string) (*entry, error) {
 	r := c.resource
 	d := digestOf(token)
 	now, age := r.clock()
-	e, ok := c.tokens.GetIfPresent(d)
-	if !ok || !e.counts(r.tracker, age) {
+	e, ok := c.known(d, age)
+	if !ok {
 		r.counts.examined.Add(1)
 		fresh, keep, err := c.source.examine(ctx, token, d)
 		if err != nil {
@@ -124,6 +125,12 @@ func (c *core) entry(ctx context.Context, token string) (*entry, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// known returns what is remembered of a token and still counts.
+func (c *core) known(d digest, age time.Duration) (*entry, bool) {
+	e, ok := c.tokens.GetIfPresent(d)
+	return e, ok && e.counts(c.resource.tracker, age)
 }
 
 // standing joins a token with the directory, which is asked again when its

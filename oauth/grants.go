@@ -19,6 +19,9 @@ type grants struct {
 	machines strikeplate.Access
 	gate     *gate
 	flights  singleflight.Group
+	// memory is where answers go before those who wait for them are let on, so that
+	// whoever comes next finds them there. Nil: the caller keeps them.
+	memory *core
 }
 
 func newGrants(r *Resource, store storage.Grants, machines strikeplate.Access) *grants {
@@ -43,7 +46,7 @@ func (g *grants) examine(ctx context.Context, hash, name digest) (*entry, bool, 
 		return a.entry, false, err
 	}
 	flight := g.flights.DoChan(fmt.Sprintf("%x %d", hash, r.sink.changes.Load()), func() (any, error) {
-		return g.ask(context.WithoutCancel(ctx), hash, name)
+		return g.askOnce(context.WithoutCancel(ctx), hash, name)
 	})
 	select {
 	case result := <-flight:
@@ -58,6 +61,22 @@ const (
 	errUnknown = invalid("The access token is unknown.")
 	errKind    = invalid("This is a refresh token. Exchange it for an access token first.")
 )
+
+// askOnce asks unless the answer came since the caller looked.
+func (g *grants) askOnce(ctx context.Context, hash, name digest) (answer, error) {
+	if g.memory == nil {
+		return g.ask(ctx, hash, name)
+	}
+	_, age := g.resource.clock()
+	if e, ok := g.memory.known(name, age); ok {
+		return answer{e, true}, nil
+	}
+	a, err := g.ask(ctx, hash, name)
+	if err == nil && a.keep {
+		g.memory.tokens.Set(name, a.entry)
+	}
+	return a, err
+}
 
 func (g *grants) ask(ctx context.Context, hash, name digest) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, storePatience)

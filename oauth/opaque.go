@@ -56,6 +56,7 @@ func NewOpaque(c OpaqueConfig) (*Opaque, error) {
 	if o.core, err = newCore(c.Resource, o); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
+	o.grants.memory = o.core
 	return o, nil
 }
 
