@@ -118,7 +118,7 @@ func (s *sharing) mac(name []byte, end uint64, key *storage.Key) []byte {
 	h := keyedHash(s.values[:])
 	var numbers [16]byte
 	binary.BigEndian.PutUint64(numbers[:], end)
-	binary.BigEndian.PutUint64(numbers[8:], uint64(key.SecretVersion)) //nolint:gosec // no number, only bits
+	binary.BigEndian.PutUint64(numbers[8:], uint64(key.SecretVersion))
 	h.Write(numbers[:])
 	writeParts(h, string(name), key.Organisation, key.ID, key.Lookup, key.Hash)
 	return h.Sum(nil)
@@ -176,7 +176,7 @@ func (s *sharing) check(entry, name []byte, key *storage.Key, now time.Time) (le
 	}
 	// The end is ours, since the MAC is. It is still no later than ours would be:
 	// whoever shortens Cache.Proofs means it.
-	left = time.Unix(int64(end), 0).Sub(now) //nolint:gosec // as it was written below
+	left = time.Unix(int64(end), 0).Sub(now) // as it was written below
 	return min(left, s.life), left > 0 && left <= s.life+sharedSkew
 }
 
@@ -188,7 +188,7 @@ func (s *sharing) tell(ctx context.Context, c *claim, key *storage.Key) {
 	ctx, cancel := context.WithTimeout(ctx, sharedPutTime)
 	defer cancel()
 	name := s.name(c)
-	end := uint64(time.Now().Add(s.life).Unix()) //nolint:gosec // after 1970
+	end := uint64(time.Now().Add(s.life).Unix())
 	entry := binary.BigEndian.AppendUint64([]byte{sharedVersion}, end)
 	err := s.store.Put(ctx, name, append(entry, s.mac(name, end, key)...), s.life)
 	if err != nil { // a success proves nothing of Get, for which requests wait
