@@ -40,7 +40,7 @@ type options struct{ addr, upstream, routes, proxies, credentials string }
 
 // run is the wiring. A real gateway opens the service's own store of keys here,
 // storage/postgres for example, and mints none.
-func run(ctx context.Context, o options, say func(string)) error {
+func run(ctx context.Context, o options, say func(string)) error { //nolint:funlen // the wiring, to be read from top to bottom
 	declared, err := o.readRoutes()
 	if err != nil {
 		return err

@@ -48,7 +48,7 @@ curl -s -o part.wav -D - -H "Authorization: Bearer $KEY" -H "Range: bytes=2000-"
 	{About: "401: the key's last character is wrong", Command: `curl -i -H "Authorization: Bearer ${KEY%?}" BASE/v1/meetings`},
 }}
 
-func run(ctx context.Context, site *demo.Site) error {
+func run(ctx context.Context, site *demo.Site) error { //nolint:funlen // the wiring, to be read from top to bottom
 	// 1. What keys look like, and which scopes there are.
 	scheme, err := keyauth.NewScheme(keyauth.SchemeConfig{
 		Formats: []keyauth.Format{{Prefix: prefix}}, TagKeys: [][]byte{site.Secret("tag key")}, Hashing: site.Hashing(),

@@ -50,7 +50,7 @@ curl -i -X PATCH -H "Authorization: Bearer $KEY" -H "Content-Type: application/j
 	{About: "Where OAuth clients find everything; apps are registered at BASE/settings/oauth-apps", Command: `curl -s BASE/.well-known/oauth-authorization-server | jq`},
 }}
 
-func run(ctx context.Context, site *demo.Site) error {
+func run(ctx context.Context, site *demo.Site) error { //nolint:funlen // the wiring, to be read from top to bottom
 	// 1. What keys look like, and which scopes there are.
 	scheme, err := keyauth.NewScheme(keyauth.SchemeConfig{
 		Formats: []keyauth.Format{{Prefix: prefix, Environments: []strikeplate.Environment{strikeplate.Live, strikeplate.Test}}},

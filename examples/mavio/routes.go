@@ -40,7 +40,7 @@ func settings(routes *scope.Routes, page http.Handler) {
 			if r.URL.RawQuery != "" {
 				target += "?" + r.URL.RawQuery
 			}
-			http.Redirect(w, r, target, http.StatusPermanentRedirect) // keeps method and body
+			http.Redirect(w, r, target, http.StatusPermanentRedirect) //nolint:gosec // the target begins with a path of this host; keeps method and body
 		})
 	}
 	routes.Public("/settings/developer", moved(func(*http.Request) string { return "/settings/api" }))
