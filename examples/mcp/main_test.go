@@ -56,8 +56,11 @@ func list(t *testing.T, session *mcp.ClientSession) (string, error) {
 		return "", err
 	}
 	text, err := json.Marshal(result.StructuredContent)
-	if err != nil || result.IsError {
-		return "", fmt.Errorf("%v %s", err, text)
+	if err != nil {
+		return "", err
+	}
+	if result.IsError {
+		return "", fmt.Errorf("the tool failed: %s", text)
 	}
 	var m meetings
 	return m.For, errors.Join(json.Unmarshal(text, &m), ifEmpty(&m))
