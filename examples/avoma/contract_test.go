@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -242,7 +243,8 @@ func read(name string, ended <-chan error) *server {
 	defer tick.Stop()
 	for {
 		select {
-		case <-ended:
+		case err := <-ended:
+			slog.Error("an instance ended before it was ready", "error", err)
 			return nil
 		case <-tick.C:
 		}

@@ -63,7 +63,7 @@ func Open(ctx context.Context, db string) (*Store, error) {
 
 // Transactions take the file's lock when they begin: one that asked for it later
 // could find that it read what is no longer so.
-const pragmas = "_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_txlock=immediate"
+const pragmas = "_pragma=busy_timeout(20000)&_pragma=foreign_keys(1)&_txlock=immediate"
 
 // IsPostgreSQL tells a URL from a file's name.
 func IsPostgreSQL(db string) bool {
