@@ -31,7 +31,7 @@ test: services $(BIN)/withservices ## Test every module with the race detector (
 	$(call each,$(test-module))
 
 # Modules below examples can't import the harnesses that start PostgreSQL and Redis; conformance builds servers.
-test-module = with= && { [[ $$m != ./examples* ]] || with=$(BIN)/withservices; } && $$with go test -race -timeout=20m $(TESTFLAGS) ./...
+test-module = with= && { [[ $$m != ./examples* ]] || with=$(BIN)/withservices; } && $$with go test -race -timeout=40m $(TESTFLAGS) ./...
 
 # Go knows whether there is anything to build.
 .PHONY: $(BIN)/withservices
