@@ -112,13 +112,14 @@ func TestAnEarlySignal(t *testing.T) {
 	}
 }
 
-// program is this binary as the program, around a line of sh that writes the
-// addresses into a file and goes on.
-func program(t *testing.T, then string) (cmd *exec.Cmd, addresses func() []string) {
+// program is this binary as the program, around a line of sh that does one thing
+// first, writes the addresses into a file, by which the test knows that it runs,
+// and goes on.
+func program(t *testing.T, first, then string) (cmd *exec.Cmd, addresses func() []string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "addresses")
 	line := fmt.Sprintf(`printf '%%s\n%%s\n' "$%s" "$%s" > "$0.new" && mv "$0.new" "$0"; `, postgresVariable, redisVariable)
-	cmd = exec.Command(os.Args[0], "/bin/sh", "-c", line+then, file)
+	cmd = exec.Command(os.Args[0], "/bin/sh", "-c", first+"; "+line+then, file)
 	// Killed, the program leaves its directories and its command behind; these are
 	// the test's.
 	temporary, err := os.MkdirTemp("", "strikeplate-withservices-") //nolint:usetesting // its parents must let another user through
@@ -154,7 +155,7 @@ func TestServersEndWithTheProgram(t *testing.T) {
 	for _, how := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(how.String(), func(t *testing.T) {
 			// The shell waits for its child, so that the trap runs at once.
-			cmd, addresses := program(t, `trap 'exit 9' INT TERM; sleep 1000 & wait`)
+			cmd, addresses := program(t, `trap 'exit 9' INT TERM`, `sleep 1000 & wait`)
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}

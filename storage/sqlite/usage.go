@@ -55,7 +55,10 @@ func (t usageTx) addUsage(b storage.UsageBatch) error {
 	if err != nil {
 		return err
 	}
-	a := usageAdmission{usageTx: t, now: b.Now.UnixMicro(), keys: make(map[usageRef]int64), names: make(map[storage.UsageName]int64)}
+	a := usageAdmission{
+		usageTx: t, now: b.Now.UnixMicro(), keys: make(map[usageRef]int64), names: make(map[storage.UsageName]int64),
+		heldKeys: make(map[string]int), heldNames: make(map[string]int),
+	}
 	if err := a.admit(b); err != nil {
 		return err
 	}
@@ -124,6 +127,9 @@ type usageAdmission struct {
 	now   int64
 	keys  map[usageRef]int64
 	names map[storage.UsageName]int64
+	// How many the organisations hold. Nobody else writes meanwhile, so a batch
+	// counts them once, not once for each that is new.
+	heldKeys, heldNames map[string]int
 }
 
 // usageRef is a row of the keys: a credential, or an organisation's total of the
@@ -173,8 +179,8 @@ func (a *usageAdmission) admitKey(ref usageRef, k storage.UsageKey) error {
 		return err
 	}
 	if !ref.total && ref.credential != storage.UsageOther {
-		var held int
-		if _, err := a.scan(a.countKeys, []any{ref.organisation}, &held); err != nil {
+		held, err := a.held(a.heldKeys, a.countKeys, ref.organisation)
+		if err != nil {
 			return err
 		}
 		if held >= storage.MaxUsageKeys {
@@ -189,6 +195,9 @@ func (a *usageAdmission) admitKey(ref usageRef, k storage.UsageKey) error {
 		return err
 	}
 	a.keys[ref] = id
+	if _, counted := a.heldKeys[ref.organisation]; counted && !ref.total {
+		a.heldKeys[ref.organisation]++
+	}
 	return nil
 }
 
@@ -204,8 +213,8 @@ func (a *usageAdmission) admitName(n storage.UsageName) error {
 		return err
 	}
 	if n.Name != storage.UsageOther {
-		var held int
-		if _, err := a.scan(a.countNames, []any{n.Organisation}, &held); err != nil {
+		held, err := a.held(a.heldNames, a.countNames, n.Organisation)
+		if err != nil {
 			return err
 		}
 		if held >= storage.MaxUsagePatterns {
@@ -216,5 +225,21 @@ func (a *usageAdmission) admitName(n storage.UsageName) error {
 		return err
 	}
 	a.names[n] = id
+	if _, counted := a.heldNames[n.Organisation]; counted {
+		a.heldNames[n.Organisation]++
+	}
 	return nil
+}
+
+// held is how many an organisation holds, counted where it isn't known yet.
+func (a *usageAdmission) held(known map[string]int, count *sql.Stmt, organisation string) (int, error) {
+	if n, ok := known[organisation]; ok {
+		return n, nil
+	}
+	var n int
+	if _, err := a.scan(count, []any{organisation}, &n); err != nil {
+		return 0, err
+	}
+	known[organisation] = n
+	return n, nil
 }

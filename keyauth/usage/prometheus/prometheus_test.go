@@ -192,7 +192,7 @@ func TestDocuments(t *testing.T) {
 	}
 	dir := filepath.Join("..", "..", "..", "docs", "observability")
 	for _, name := range []string{"alerts.yml", "dashboard.json", "README.md"} {
-		content, err := os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // names of our own
+		content, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +214,7 @@ func TestDocuments(t *testing.T) {
 		t.Skip("promtool is missing: apt-get install prometheus")
 	}
 	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"test", "rules", "alerts_test.yml"}} {
-		cmd := exec.CommandContext(t.Context(), promtool, args...) //nolint:gosec // names of our own
+		cmd := exec.CommandContext(t.Context(), promtool, args...)
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
