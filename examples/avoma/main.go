@@ -64,8 +64,13 @@ func run(ctx context.Context, site *demo.Site) error {
 	defer engine.Close(context.Background())
 
 	// 3. Who verifies keys. The store is also the directory of accounts and users,
-	// so a deactivated owner's keys are refused, and the feed of what changes.
-	keys, err := keyauth.New(keyauth.Config{Scheme: scheme, Keys: site.Store, Directory: site.Store, Feed: site.Store, Now: site.Clock.Now})
+	// so a deactivated owner's keys are refused, and the feed. Instances share proofs.
+	shared, err := site.Proofs()
+	if err != nil {
+		return err
+	}
+	keys, err := keyauth.New(keyauth.Config{Scheme: scheme, Keys: site.Store, Directory: site.Store, Feed: site.Store,
+		Cache: keyauth.Cache{Shared: shared}, Now: site.Clock.Now})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -46,6 +47,19 @@ func (c *controls) clock(w http.ResponseWriter, r *http.Request) error {
 		return invalid(`advance is a duration such as "25h"; the clock goes forward only, and at most 20 years.`)
 	}
 	writeJSON(w, map[string]string{"now": c.site.Clock.Now().UTC().Format(time.RFC3339)})
+	return nil
+}
+
+// runtime answers POST /demo/runtime {}, for who looks for leaks: what is left after
+// collecting garbage.
+func (c *controls) runtime(w http.ResponseWriter, r *http.Request) error {
+	if err := readJSON(w, r, &struct{}{}); err != nil {
+		return err
+	}
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	writeJSON(w, map[string]uint64{"goroutines": uint64(runtime.NumGoroutine()), "heap_bytes": m.HeapAlloc})
 	return nil
 }
 

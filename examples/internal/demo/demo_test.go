@@ -100,6 +100,7 @@ func TestThreat15ControlsRefuseOtherPages(t *testing.T) {
 	for path, body := range map[string]string{
 		"/demo/login":                  `{"user": "admin"}`,
 		"/demo/clock":                  `{"advance": "1h"}`,
+		"/demo/runtime":                `{}`,
 		"/demo/organisations/org_acme": `{"plan": "free"}`,
 		"/demo/users/usr_bo":           `{"active": true}`,
 	} {
@@ -171,7 +172,7 @@ func TestThreat15ControlsRefuseOtherPages(t *testing.T) {
 // Controls stay closed to others also where the pages are open to them.
 func TestThreat15InsecureDemoOpensNoControls(t *testing.T) {
 	_, handler := site(t, demo.Options{Addr: "0.0.0.0:0", InsecureDemo: true})
-	for path, status := range map[string]int{"/demo/login": 200, "/demo/clock": 403, "/demo/organisations/org_acme": 403, "/demo/users/usr_bo": 403} {
+	for path, status := range map[string]int{"/demo/login": 200, "/demo/clock": 403, "/demo/runtime": 403, "/demo/organisations/org_acme": 403, "/demo/users/usr_bo": 403} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(`{"user": "admin"}`))
 		r.Host, r.RemoteAddr = "demo.example.com", "192.0.2.7:4711"
 		r.Header.Set("Content-Type", "application/json")

@@ -8,6 +8,7 @@ import (
 	"github.com/strikeplate/strikeplate/keyauth"
 	"github.com/strikeplate/strikeplate/ratelimit"
 	"github.com/strikeplate/strikeplate/ratelimit/redis"
+	proofs "github.com/strikeplate/strikeplate/storage/redis"
 )
 
 // Hashing are the parameters for the secrets of keys: the library's own, unless a
@@ -57,13 +58,35 @@ func (s *Site) Gate() (ratelimit.Gate, error) {
 	return redis.NewGate(redis.GateConfig{Config: c})
 }
 
+// Proofs are what instances tell each other of secrets that they proved, where
+// there is Redis; nil where there is none.
+func (s *Site) Proofs() (*keyauth.Shared, error) {
+	if s.Redis == "" {
+		return nil, nil //nolint:nilnil // as keyauth.Cache wants it
+	}
+	client, err := s.client()
+	if err != nil {
+		return nil, err
+	}
+	store, err := proofs.NewProofs(proofs.Config{Client: client, Prefix: s.Name})
+	if err != nil {
+		return nil, err
+	}
+	return &keyauth.Shared{Store: store, Secret: s.Secret("proofs")}, nil
+}
+
 func (s *Site) redis() (redis.Config, error) {
+	client, err := s.client()
+	return redis.Config{Client: client, Secret: s.Secret("counters"), Prefix: s.Name}, err
+}
+
+func (s *Site) client() (*goredis.Client, error) {
 	options, err := goredis.ParseURL(s.Redis)
 	if err != nil {
-		return redis.Config{}, fmt.Errorf("-redis: %w", err)
+		return nil, fmt.Errorf("-redis: %w", err)
 	}
 	options.ContextTimeoutEnabled = true
 	client := goredis.NewClient(options)
 	s.later(func() { _ = client.Close() })
-	return redis.Config{Client: client, Secret: s.Secret("counters"), Prefix: s.Name}, nil
+	return client, nil
 }

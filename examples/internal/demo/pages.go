@@ -53,6 +53,7 @@ func (s *Site) Pages(routes *scope.Routes, openAPI []byte, ready ...func(ctx con
 	})
 	public("POST /demo/login", s.login)
 	routes.Public("POST /demo/clock", control(c.clock))
+	routes.Public("POST /demo/runtime", control(c.runtime))
 	routes.Public("POST /demo/organisations/{id}", control(c.organisation))
 	routes.Public("POST /demo/users/{id}", control(c.user))
 }
