@@ -53,6 +53,8 @@ var (
 // that came back proves that all which was committed before it was sent has been
 // delivered, and that is what storage.Sink.Fresh says.
 //
+// With Config.Poll it looks into the table of changes instead: see polling.
+//
 // Watch returns before ctx ends only if the store is closed.
 func (s *Store) Watch(ctx context.Context, sink storage.Sink) error {
 	sink.Lost(errBegins)
@@ -70,9 +72,13 @@ func (s *Store) Watch(ctx context.Context, sink storage.Sink) error {
 
 // watch connects, and connects again, until ctx ends.
 func (s *Store) watch(ctx context.Context, sink storage.Sink) {
+	follow := s.listening
+	if s.polls {
+		follow = s.polling
+	}
 	retry, broken := firstRetry, false
 	for ctx.Err() == nil {
-		err := s.listening(ctx, sink, func() {
+		err := follow(ctx, sink, func() {
 			if broken {
 				s.logger.InfoContext(ctx, "postgres: the change feed works again")
 			}

@@ -22,7 +22,16 @@
 // default_query_exec_mode=exec to the URL where the pooler cannot keep prepared
 // statements. LISTEN does not work there: set Config.ListenURL to the server's
 // own address. Without it everything still works, but no cache is ever fresh,
-// so that every request asks the database.
+// so that every request asks the database. Where no address leads past the pooler,
+// set Config.Poll: changes are looked for twice a second in a table that the
+// triggers write as well, and Config.Bell, such as the one of storage/redis, says
+// when. Nothing depends on the bell.
+//
+// # Replicas
+//
+// Everything is read from where Config.URL or Config.Pool lead, and that must be the
+// primary: a replica lags, and would tell of a revoked key that it is good. A watch
+// that looks for changes refuses one; none can be listened to.
 //
 // # Security notes
 //
@@ -30,7 +39,8 @@
 // that a code or refresh token is used once, is enforced by triggers as well,
 // against every program that writes to the tables. Errors name what failed but
 // never a row's values. The role needs to own the tables to migrate them. Afterwards
-// SELECT, INSERT and UPDATE suffice for keys, accounts and users. What is used once
+// SELECT, INSERT and UPDATE suffice for keys, accounts and users, and SELECT on changes and forgotten with
+// Config.Poll; the triggers write these with the owner's rights. What is used once
 // or forgotten needs DELETE as well: on replays for storage.Replays; on blocks,
 // consents, tokens and pushed for storage.Apps and storage.Grants; on all tables for
 // upkeep (storage.Operator and the methods named Prune).
@@ -63,6 +73,15 @@ type Config struct {
 	// ListenURL is where the change feed connects, past a pooler that loses
 	// LISTEN. It must lead to the same database. Empty: like the pool.
 	ListenURL string
+	// Poll looks for changes twice a second in a table, by the pool, instead of
+	// listening: for where no address leads past the pooler, or where there are
+	// more instances than the server should have listeners. URL or Pool must lead
+	// to the primary. False: changes are listened for.
+	Poll bool
+	// Bell makes those who Poll look at once, so that a change reaches them in
+	// milliseconds; give it to each instance, those that listen included. Nil: it
+	// reaches them with the next look.
+	Bell Bell
 	// Schema holds the tables; it is created if missing. Empty: the first one in
 	// the connection's search_path.
 	Schema string
@@ -84,6 +103,8 @@ type Store struct {
 	listen  *pgx.ConnConfig // nil: the pool's
 	sql     statements
 	channel string // where the triggers announce changes
+	polls   bool   // looks for changes, instead of listening
+	bell    Bell   // nil: there is none
 	logger  *slog.Logger
 
 	watchers watchers.Hub
@@ -101,11 +122,16 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if (c.URL == "") == (c.Pool == nil) {
 		return nil, errors.New("postgres: Config needs either URL or Pool")
 	}
+	if c.Poll && c.ListenURL != "" {
+		return nil, errors.New("postgres: Config.Poll is for where nothing listens, so ListenURL must be empty")
+	}
 	s := &Store{
 		pool:    c.Pool,
 		ownPool: c.Pool == nil,
 		sql:     rendered(c.Schema, c.Prefix),
 		logger:  c.Logger,
+		polls:   c.Poll,
+		bell:    c.Bell,
 	}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
@@ -118,6 +144,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 			s.pool.Close()
 		}
 		return nil, err
+	}
+	if s.bell != nil {
+		s.ring()
 	}
 	return s, nil
 }

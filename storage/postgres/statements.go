@@ -6,6 +6,8 @@ type statements struct {
 	prefix string
 	// migrate.go, open.go
 	exists, version, where, ready string
+	// poll.go
+	begins, look string
 	// keys.go
 	byLookup, byID, list, listLineage string
 	// commit.go
@@ -52,6 +54,16 @@ func rendered(schema, prefix string) statements {
 		where: sql(`SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			WHERE c.oid = to_regclass('strikeplate_keys')`),
 		ready: sql(`SELECT coalesce(max(version), 0), clock_timestamp() FROM strikeplate_schema`),
+
+		begins: `SELECT pg_current_snapshot()::text, pg_postmaster_start_time()::text, pg_is_in_recovery()`,
+		// What the last look's snapshot didn't show and this statement's does. What is
+		// older than every transaction that ran then was shown, so the index finds the
+		// rest. A row is lacking if one was cleared away that wasn't.
+		look: sql(`SELECT pg_current_snapshot()::text, pg_postmaster_start_time()::text,
+			f.txid >= pg_snapshot_xmin(l.last), c.message
+			FROM strikeplate_forgotten f CROSS JOIN (SELECT $1::text::pg_snapshot AS last) l
+			LEFT JOIN strikeplate_changes c ON c.txid >= pg_snapshot_xmin(l.last) AND NOT pg_visible_in_snapshot(c.txid, l.last)
+			LIMIT $2::integer`),
 
 		byLookup:    sql(`SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE lookup = $1`),
 		byID:        sql(`SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE organisation = $1 AND id = $2`),

@@ -54,6 +54,20 @@ func RunPair(t *testing.T, open func(*testing.T) (here, there Store)) {
 	run(t, pairCases, opened)
 }
 
+// RunFeed checks what [RunKeys] and [RunPair] check of [storage.Feed], and nothing
+// else: for a store whose changes travel another way than those that were checked in
+// whole. open returns both values on a new, empty database.
+func RunFeed(t *testing.T, open func(*testing.T) (here, there Store)) {
+	run(t, feedCases, func(t *testing.T) Store {
+		here, _ := open(t)
+		return here
+	})
+	run(t, pairCases, func(t *testing.T) pair {
+		here, there := open(t)
+		return pair{here, there}
+	})
+}
+
 // RunDirectory checks every promise of [storage.EditableDirectory], and that
 // changes reach the feed where the store is a [storage.Feed] as well.
 func RunDirectory(t *testing.T, open func(*testing.T) storage.EditableDirectory) {
