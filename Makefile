@@ -57,12 +57,8 @@ fleet: ## Break a fleet part by part, and builds on purpose; one line an invaria
 soak: ## Load a fleet for SOAK (10m): memory and goroutines must stay flat
 	go test -C internal/fleet -count=1 -v -timeout=30m -run=Soak . -args -soak=$(SOAK)
 
-fuzz: ## Fuzz every fuzz target for FUZZTIME each (10s)
-	$(call each,$(fuzz-module))
-
-# `go test -list` prints a package's fuzz targets, then a line with the package.
-fuzz-module = go test -list='^Fuzz' ./... | awk '/^Fuzz/ { f[n++] = $$1 } /^ok/ { while (n > 0) print f[--n], $$2 }' | \
-	while read -r target package; do go test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) "$$package" || exit 1; done
+fuzz: ## Fuzz every fuzz target for FUZZTIME each (10s; 300x is a number of inputs)
+	$(call each,$(CURDIR)/internal/tools/fuzz.sh $(FUZZTIME))
 
 lint: gofmt vet imports golangci ## gofmt, vet, imports and golangci together
 
