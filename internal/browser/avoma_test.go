@@ -62,7 +62,7 @@ func TestAvoma(t *testing.T) {
 	b.run(chromedp.Click(row + `//details[contains(@class, "rename")]/summary`))
 	b.until("the old name is selected", `document.activeElement.name === "name" && document.activeElement.selectionEnd > 10`)
 	b.run(chromedp.KeyEvent("Zapier"))
-	b.follow(chromedp.Click(row + `//details[contains(@class, "rename")]//button`))
+	b.follow(chromedp.Click(row + `//form[contains(@class, "renaming")]//button`))
 	b.says("The key has a new name. Nothing else changed.")
 	b.want("renamed", secret, http.StatusOK)
 

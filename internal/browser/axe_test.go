@@ -82,7 +82,7 @@ func TestAxe(t *testing.T) {
 func (b *tab) faultless(name, axe, rules string) {
 	b.Helper()
 	found := isolated[[]finding](b, `window.axe || (() => {`+axe+`})();
-		axe.run(document.querySelector("details[data-popup][open]") || document, {runOnly: `+rules+`, resultTypes: ["violations"]})
+		axe.run(document.querySelector("details.menu[open]") || document, {runOnly: `+rules+`, resultTypes: ["violations"]})
 			.then((r) => r.violations.map((v) => ({ID: v.id, Impact: v.impact, Help: v.help,
 				Nodes: v.nodes.map((n) => ({HTML: n.html, FailureSummary: n.failureSummary}))})))`)
 	for _, f := range found {

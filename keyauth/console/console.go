@@ -75,5 +75,5 @@ func (s *Console) routePages(mux *http.ServeMux) {
 }
 
 func nowhere() *strikeplate.Error {
-	return &strikeplate.Error{Status: http.StatusNotFound, Code: CodeNowhere, Message: "There is no such page."}
+	return &strikeplate.Error{Status: http.StatusNotFound, Code: CodeNowhere, Message: "The address may be mistyped, or what it showed is gone."}
 }

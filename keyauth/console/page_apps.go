@@ -66,7 +66,7 @@ func (v *visit) appRow(a storage.App, n names) appRow {
 	r.Chips = a.Scopes[:min(len(a.Scopes), chipsShown)]
 	r.More = len(a.Scopes) - len(r.Chips)
 	for _, secret := range a.Secrets {
-		if secret.Expires.IsZero() || v.now.Before(secret.Expires) {
+		if r.Active && (secret.Expires.IsZero() || v.now.Before(secret.Expires)) {
 			r.Live = append(r.Live, secret)
 		}
 	}

@@ -30,17 +30,18 @@
   all("[data-select]").forEach((field) => field.addEventListener("focus", () => field.select()));
 
   // Menus and the pencil: one is open at a time, Escape and a click elsewhere
-  // close it, and what is opened has the focus.
+  // close it, and what is opened has the focus. The pencil's form comes after it.
+  const form = (p) => p.nextElementSibling;
   const popups = all("details[data-popup]");
   const close = (except) => popups.forEach((p) => { if (p !== except) p.open = false; });
   popups.forEach((p) => p.addEventListener("toggle", () => {
     if (!p.open) return;
     close(p);
-    const field = p.querySelector("input:not([type=hidden])");
+    const field = form(p)?.querySelector("input:not([type=hidden])");
     if (field) { field.focus(); field.select(); }
   }));
   document.addEventListener("click", (event) => {
-    if (!event.target.closest("details[data-popup]")) close();
+    if (!event.target.closest("details[data-popup], .renaming")) close();
   });
   document.addEventListener("keydown", (event) => {
     const open = popups.find((p) => p.open);
@@ -124,6 +125,12 @@
     form.removeAttribute("aria-busy");
     all(".busy", form).forEach((b) => b.classList.remove("busy"));
   }));
+
+  // Where tabs don't fit, the current one is in sight.
+  all("nav [aria-current]").forEach((tab) => {
+    const nav = tab.closest("nav"), beyond = tab.getBoundingClientRect().right - nav.getBoundingClientRect().right;
+    if (beyond > 0) nav.scrollLeft += beyond + 24;
+  });
 
   // What went wrong is read first.
   const problem = document.querySelector("[data-focus]");
