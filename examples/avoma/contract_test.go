@@ -213,7 +213,9 @@ func TestOneInstanceFillsTheDatabase(t *testing.T) {
 				ctx, stop := context.WithCancel(t.Context())
 				defer stop()
 				ended := make(chan error, 1)
-				go func() { ended <- demo.Run(ctx, avoma, demo.Options{DB: db, Credentials: file}) }()
+				go func() {
+					ended <- demo.Run(ctx, avoma, demo.Options{DB: db, Credentials: file, InsecureCheapHashes: true})
+				}()
 				servers <- read(file, ended)
 				stop()
 				<-ended

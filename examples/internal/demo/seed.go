@@ -48,8 +48,8 @@ const (
 	ready        = "ready"
 )
 
-// lease is how long an instance may take to fill the database until another one
-// takes it for dead.
+// lease is how long an instance that fills the database may be silent until
+// another one takes it for dead.
 const lease = time.Minute
 
 // Seed fills the database, unless it is filled already: accounts, users, meetings,
@@ -68,11 +68,19 @@ func (s *Site) Seed(ctx context.Context, mint func(ctx context.Context) (Minted,
 		s.recall()
 		return err
 	}
-	if err := s.fill(ctx); err != nil {
-		return fmt.Errorf("fill the database: %w", err)
-	}
-	if s.minted, err = mint(ctx); err != nil {
-		return fmt.Errorf("make the demo's keys: %w", err)
+	mine, err = s.renewing(ctx, mine, func() error {
+		return meetings.Patiently(ctx, func() (err error) { // what was begun is replaced
+			if err := s.fill(ctx); err != nil {
+				return fmt.Errorf("fill the database: %w", err)
+			}
+			if s.minted, err = mint(ctx); err != nil {
+				return fmt.Errorf("make the demo's keys: %w", err)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return err
 	}
 	text, err := json.Marshal(s.minted) // without secrets
 	if err != nil {
@@ -92,7 +100,7 @@ func (s *Site) Seed(ctx context.Context, mint func(ctx context.Context) (Minted,
 func (s *Site) claim(ctx context.Context) (string, error) {
 	for {
 		now := time.Now() // the lease is about real time
-		mark := fmt.Sprintf("filling %s %d", rand.Text(), now.Add(lease).UnixMilli())
+		mark := claimed(now)
 		before, err := s.state(ctx, stateSeed)
 		taken := false
 		switch {
@@ -115,6 +123,31 @@ func (s *Site) claim(ctx context.Context) (string, error) {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
 			return "", ctx.Err()
+		}
+	}
+}
+
+func claimed(now time.Time) string {
+	return fmt.Sprintf("filling %s %d", rand.Text(), now.Add(lease).UnixMilli())
+}
+
+// renewing keeps the claim while do runs, however long a busy machine takes for it,
+// and returns the claim's last mark.
+func (s *Site) renewing(ctx context.Context, mark string, do func() error) (string, error) {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	tick := time.NewTicker(lease / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return mark, err
+		case <-tick.C:
+		}
+		// If that fails, so does the swap at the end, which tells.
+		next := claimed(time.Now())
+		if swapped, err := s.swapState(ctx, stateSeed, mark, next); err == nil && swapped {
+			mark = next
 		}
 	}
 }
@@ -193,7 +226,9 @@ func (s *Site) secret(ctx context.Context) ([]byte, error) {
 }
 
 func (s *Site) state(ctx context.Context, name string) (value string, err error) {
-	err = s.Meetings.DB.QueryRowContext(ctx, s.Meetings.Bind("SELECT value FROM demo_state WHERE name = ?"), name).Scan(&value)
+	err = meetings.Patiently(ctx, func() error {
+		return s.Meetings.DB.QueryRowContext(ctx, s.Meetings.Bind("SELECT value FROM demo_state WHERE name = ?"), name).Scan(&value)
+	})
 	return value, err
 }
 
@@ -213,10 +248,13 @@ func (s *Site) swapState(ctx context.Context, name, old, value string) (bool, er
 }
 
 func (s *Site) changed(ctx context.Context, text string, args ...any) (bool, error) {
-	result, err := s.Meetings.DB.ExecContext(ctx, s.Meetings.Bind(text), args...)
-	if err != nil {
-		return false, err
-	}
-	n, err := result.RowsAffected()
+	var n int64
+	err := meetings.Patiently(ctx, func() error {
+		result, err := s.Meetings.DB.ExecContext(ctx, s.Meetings.Bind(text), args...)
+		if err == nil {
+			n, err = result.RowsAffected()
+		}
+		return err
+	})
 	return n > 0, err
 }

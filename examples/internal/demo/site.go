@@ -97,7 +97,11 @@ func open(ctx context.Context, p Product, o Options) (_ *Site, err error) {
 		return nil, fmt.Errorf("-db: %w", err)
 	}
 	s.later(func() { _ = s.Meetings.Close() })
-	if s.Store, err = openStore(ctx, o.DB); err != nil {
+	err = meetings.Patiently(ctx, func() (err error) {
+		s.Store, err = openStore(ctx, o.DB)
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("-db: %w", err)
 	}
 	s.later(func() {

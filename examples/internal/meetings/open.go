@@ -7,13 +7,14 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
-	_ "modernc.org/sqlite"             // the driver "sqlite"
+	"modernc.org/sqlite"               // the driver "sqlite"
 
 	"github.com/strikeplate/strikeplate/policies"
 )
@@ -42,7 +43,7 @@ func Open(ctx context.Context, db string) (*Store, error) {
 		if err := createPrivately(db); err != nil {
 			return nil, err
 		}
-		source = "file:" + (&url.URL{Path: db}).EscapedPath() + "?_pragma=journal_mode(WAL)&" + pragmas
+		source = "file:" + (&url.URL{Path: db}).EscapedPath() + "?" + pragmas
 	}
 	var err error
 	if s.DB, err = sql.Open(driver, source); err != nil {
@@ -55,7 +56,7 @@ func Open(ctx context.Context, db string) (*Store, error) {
 	}
 	s.DB.SetMaxOpenConns(8)
 	s.DB.SetConnMaxIdleTime(5 * time.Minute)
-	if err := s.migrate(ctx); err != nil {
+	if err := Patiently(ctx, func() error { return s.migrate(ctx) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("meetings: make tables: %w", err), s.Close())
 	}
 	return s, nil
@@ -63,7 +64,7 @@ func Open(ctx context.Context, db string) (*Store, error) {
 
 // Transactions take the file's lock when they begin: one that asked for it later
 // could find that it read what is no longer so.
-const pragmas = "_pragma=busy_timeout(20000)&_pragma=foreign_keys(1)&_txlock=immediate"
+const pragmas = "_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_txlock=immediate"
 
 // IsPostgreSQL tells a URL from a file's name.
 func IsPostgreSQL(db string) bool {
@@ -90,10 +91,39 @@ func (s *Store) Close() error {
 // As says how the store's queries want their filters.
 func (s *Store) As() policies.As { return policies.As{Dialect: s.Dialect, Alias: "m"} }
 
+// Patiently does what finds a file of SQLite locked again and again, for as long as
+// another process holds it: how long that is depends on the machine's load, and
+// some statements don't wait for the lock at all.
+func Patiently(ctx context.Context, do func() error) error {
+	for told := false; ; {
+		err := do()
+		var e *sqlite.Error
+		if !errors.As(err, &e) || e.Code()&0xff != sqliteBusy {
+			return err
+		}
+		if !told {
+			slog.Info("another process holds the database's file; waiting")
+			told = true
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		}
+	}
+}
+
+const sqliteBusy = 5 // SQLITE_BUSY; the bits above say more of it
+
 // migrate makes what is missing. Instances that start at the same time wait for
 // each other: in SQLite by the transaction's lock, in PostgreSQL by one that is
 // asked for.
 func (s *Store) migrate(ctx context.Context) error {
+	if s.Dialect == policies.SQLite && s.pin == nil { // the file remembers it
+		if _, err := s.DB.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil {
+			return err
+		}
+	}
 	tx, err := s.DB.BeginTx(ctx, nil)
 	if err != nil {
 		return err
