@@ -17,6 +17,7 @@ import (
 	"github.com/strikeplate/strikeplate"
 	"github.com/strikeplate/strikeplate/internal/freshness"
 	"github.com/strikeplate/strikeplate/internal/standing"
+	"github.com/strikeplate/strikeplate/internal/streams"
 	"github.com/strikeplate/strikeplate/storage"
 )
 
@@ -87,7 +88,7 @@ type Authenticator struct {
 	standing *standing.Cache
 	throttle *throttle
 	flights  singleflight.Group
-	streams  streams
+	streams  *streams.Watch[stream]
 	shared   *sharing
 	counts   counts
 
@@ -109,8 +110,8 @@ func New(c Config) (*Authenticator, error) {
 	if r, ok := c.Keys.(interface{ Ready(context.Context) error }); ok {
 		a.ready = r.Ready
 	}
-	a.streams.init()
-	a.tracker = freshness.New(c.Cache.Fresh, a.streams.nudge)
+	a.streams = streams.New(a.recheck)
+	a.tracker = freshness.New(c.Cache.Fresh, a.streams.Nudge)
 	var err error
 	a.proofs, err = otter.New(&otter.Options[digest, *proof]{MaximumSize: c.Cache.Entries})
 	if err != nil {
@@ -127,7 +128,7 @@ func New(c Config) (*Authenticator, error) {
 		return nil, fmt.Errorf("keyauth: %w", err)
 	}
 	a.closing, a.stop = context.WithCancel(context.Background())
-	a.working.Go(a.watchStreams)
+	a.working.Go(func() { a.streams.Run(a.closing) })
 	if c.Feed != nil {
 		a.working.Go(func() { a.follow(c.Feed) })
 	}

@@ -1,65 +1,16 @@
 package keyauth
 
 import (
-	"context"
 	"errors"
 	"net/http"
-	"sync"
-	"time"
 
 	"github.com/strikeplate/strikeplate"
-	"github.com/strikeplate/strikeplate/storage"
 )
 
-// streamCheck is how often long requests' keys are looked at even if no change
-// is reported: expiry is no change.
-const streamCheck = 500 * time.Millisecond
-
-// streams are the requests in flight that want to end when their key does.
-type streams struct {
-	mu     sync.Mutex
-	open   map[*stream]struct{}
-	wakeUp chan struct{}
-}
-
+// stream is a request in flight that wants to end when its key does.
 type stream struct {
-	proof  *proof
-	from   caller
-	cancel context.CancelCauseFunc
-}
-
-func (s *streams) init() {
-	s.open = make(map[*stream]struct{})
-	s.wakeUp = make(chan struct{}, 1)
-}
-
-func (s *streams) nudge(storage.Subject, string, string) {
-	select {
-	case s.wakeUp <- struct{}{}:
-	default:
-	}
-}
-
-func (s *streams) add(x *stream) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open[x] = struct{}{}
-}
-
-func (s *streams) remove(x *stream) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.open, x)
-}
-
-func (s *streams) all() []*stream {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := make([]*stream, 0, len(s.open))
-	for x := range s.open {
-		list = append(list, x)
-	}
-	return list
+	proof *proof
+	from  caller
 }
 
 // EndWithKey cancels a request's context when its key is revoked, expires or is
@@ -73,13 +24,7 @@ func (a *Authenticator) EndWithKey(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		ctx, cancel := context.WithCancelCause(r.Context())
-		defer cancel(nil)
-		x := &stream{proof: p, from: caller{address: caller{request: r}.client()}, cancel: cancel}
-		a.streams.add(x)
-		defer a.streams.remove(x)
-		a.streams.nudge("", "", "") // the key may have ended before we were listed
-		next.ServeHTTP(w, r.WithContext(ctx))
+		a.streams.Serve(next, w, r, stream{proof: p, from: caller{address: caller{request: r}.client()}})
 	})
 }
 
@@ -93,28 +38,9 @@ func (a *Authenticator) proofOf(r *http.Request) *proof {
 	return p
 }
 
-// watchStreams looks at every open stream's key after each change and each tick.
-func (a *Authenticator) watchStreams() {
-	tick := time.NewTicker(streamCheck)
-	defer tick.Stop()
-	for {
-		select {
-		case <-a.closing.Done():
-			return
-		case <-tick.C:
-		case <-a.streams.wakeUp:
-		}
-		for _, x := range a.streams.all() {
-			if err := a.recheck(x); err != nil {
-				x.cancel(err)
-			}
-		}
-	}
-}
-
 // recheck returns why a stream must end. That its key could not be checked is
 // no reason: new requests are refused then, running ones go on.
-func (a *Authenticator) recheck(x *stream) error {
+func (a *Authenticator) recheck(x stream) error {
 	now, age := a.clock()
 	if !x.proof.accepts(now) {
 		return a.refusals.invalid

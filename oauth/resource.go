@@ -13,6 +13,7 @@ import (
 
 	"github.com/strikeplate/strikeplate/internal/freshness"
 	"github.com/strikeplate/strikeplate/internal/standing"
+	"github.com/strikeplate/strikeplate/internal/streams"
 	"github.com/strikeplate/strikeplate/scope"
 	"github.com/strikeplate/strikeplate/storage"
 )
@@ -98,7 +99,7 @@ type Resource struct {
 	tracker  *freshness.Tracker
 	sink     sink
 	standing *standing.Cache
-	streams  streams
+	streams  *streams.Watch[stream]
 	counts   counts
 
 	mu     sync.Mutex
@@ -125,15 +126,15 @@ func NewResource(c ResourceConfig) (*Resource, error) {
 		return nil, fmt.Errorf("oauth: Metadata: %w", err)
 	}
 	r.offers = r.challenges(anyScheme, "", "")
-	r.streams.init()
-	r.tracker = freshness.New(c.Cache.Fresh, r.streams.nudge)
+	r.streams = streams.New(r.recheck)
+	r.tracker = freshness.New(c.Cache.Fresh, r.streams.Nudge)
 	r.sink.Tracker = r.tracker
 	r.standing, err = standing.New(c.Directory, r.tracker, c.Cache.Directory, storePatience, c.Cache.Tokens)
 	if err != nil {
 		return nil, fmt.Errorf("oauth: directory cache: %w", err)
 	}
 	r.closing, r.stop = context.WithCancel(context.Background())
-	r.working.Go(r.watchStreams)
+	r.working.Go(func() { r.streams.Run(r.closing) })
 	if c.Feed != nil {
 		r.working.Go(func() { r.follow(c.Feed) })
 	}
