@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -23,8 +22,6 @@ import (
 	"github.com/strikeplate/strikeplate/storage/redis"
 	"github.com/strikeplate/strikeplate/storage/storagetest"
 )
-
-func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 // patience is how long anything may take on a loaded machine.
 const patience = time.Minute
