@@ -15,16 +15,18 @@ type fault struct {
 	name   string
 	short  bool // in the short list
 	inject func(t testing.TB, f *fleet)
+	// agrees compares what was measured with the model; nil: nothing is.
+	agrees func(f *fleet) verdict
 }
 
 var faults = []fault{
-	{"nothing", true, func(t testing.TB, f *fleet) { f.revocation(t, f.members[0], nil) }},
-	{"an instance is killed", true, func(t testing.TB, f *fleet) {
+	{name: "nothing", short: true, inject: func(t testing.TB, f *fleet) { f.revocation(t, f.members[0], nil) }},
+	{name: "an instance is killed", short: true, inject: func(t testing.TB, f *fleet) {
 		m := f.members[1]
 		f.revocation(t, f.members[0], func() { f.kill(m) })
 		m.Restart(t)
 	}},
-	{"an instance stands still", false, func(t testing.TB, f *fleet) {
+	{name: "an instance stands still", inject: func(t testing.TB, f *fleet) {
 		m := f.members[1]
 		stopped := make(chan struct{})
 		f.revocation(t, f.members[0], func() {
@@ -37,61 +39,64 @@ var faults = []fault{
 		})
 		<-stopped
 	}},
-	{"PostgreSQL is killed", true, func(t testing.TB, f *fleet) {
+	{name: "PostgreSQL is killed", short: true, inject: func(t testing.TB, f *fleet) {
 		f.revocation(t, f.members[0], func() {
 			f.postgres.Kill()
 			pause(t.Context(), time.Second)
 			f.postgres.Restart(t)
 		})
 	}},
-	{"PostgreSQL stands still", false, func(t testing.TB, f *fleet) {
+	{name: "PostgreSQL stands still", inject: func(t testing.TB, f *fleet) {
 		f.revocation(t, f.members[0], func() {
 			f.postgres.Pause()
 			pause(t.Context(), 3*time.Second)
 			f.postgres.Resume()
 		})
 	}},
-	{"Redis is killed", false, func(t testing.TB, f *fleet) {
+	{name: "Redis is killed", inject: func(t testing.TB, f *fleet) {
 		f.revocation(t, f.members[0], func() {
 			f.redis.Kill()
+			f.ledger.lostCounters()
 			pause(t.Context(), time.Second)
 			f.redis.Restart(t)
 		})
 	}},
-	{"Redis stands still", true, redisStandsStill},
-	{"an instance's connections to PostgreSQL are reset", false, func(t testing.TB, f *fleet) {
+	{name: "Redis stands still", short: true, inject: redisStandsStill},
+	{name: "an instance's connections to PostgreSQL are reset", inject: func(t testing.TB, f *fleet) {
 		m := f.members[1]
 		f.revocation(t, f.members[0], func() { m.postgres.reset(t) })
 		m.postgres.heal()
 	}},
-	{"PostgreSQL is a second away from an instance", false, func(t testing.TB, f *fleet) {
+	{name: "PostgreSQL is a second away from an instance", inject: func(t testing.TB, f *fleet) {
 		m := f.members[1]
 		f.revocation(t, f.members[0], func() { m.postgres.slow(t, 1000) })
 		m.postgres.heal()
 	}},
-	{"an instance is cut off from PostgreSQL", true, func(t testing.TB, f *fleet) {
+	{name: "an instance is cut off from PostgreSQL", short: true, inject: func(t testing.TB, f *fleet) {
 		m := f.members[1]
 		f.revocation(t, f.members[0], func() { m.postgres.hole(t) })
 		m.postgres.heal()
-	}},
-	{"an instance is cut off from Redis", false, func(t testing.TB, f *fleet) {
+	}, agrees: (*fleet).revocationAgrees},
+	{name: "an instance is cut off from Redis", inject: func(t testing.TB, f *fleet) {
 		m := f.members[1]
 		f.revocation(t, f.members[0], func() { m.redis.hole(t) })
 		m.redis.heal()
 	}},
-	{"a migration holds the tables for a second", false, func(t testing.TB, f *fleet) {
+	{name: "a migration holds the tables for a second", inject: func(t testing.TB, f *fleet) {
 		f.revocation(t, f.members[0], func() { migrate(t, f) })
 	}},
-	{"an instance's clock is five minutes ahead", false, func(t testing.TB, f *fleet) {
+	{name: "an instance's clock is five minutes ahead", inject: func(t testing.TB, f *fleet) {
 		m := f.members[1]
 		f.revocation(t, f.members[0], func() {
+			m.ahead = 5 * time.Minute
 			insist(t, "set the clock", func() error {
 				return m.manage(t.Context(), http.MethodPost, "/demo/clock", map[string]string{"advance": "5m"}, nil)
 			})
 		})
 		restartGracefully(t, m)
+		m.ahead = 0
 	}},
-	{"all instances are replaced, one after the other", false, func(t testing.TB, f *fleet) {
+	{name: "all instances are replaced, one after the other", inject: func(t testing.TB, f *fleet) {
 		f.revocation(t, f.members[0], func() {
 			for _, m := range f.members[1:] {
 				restartGracefully(t, m)
@@ -99,6 +104,9 @@ var faults = []fault{
 		})
 		restartGracefully(t, f.members[0])
 	}},
+	{name: "tag keys are rotated", inject: rotateTagKeys},
+	{name: "the secret of shared proofs is rotated", inject: rotateProofs},
+	{name: "the fleet is upgraded, tables too", inject: upgrade}, // no way back: the last one
 }
 
 // redisStandsStill: nothing passes uncounted, as the example's limits have no

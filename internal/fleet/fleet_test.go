@@ -24,6 +24,7 @@ const patience = 90 * time.Second
 
 // fleet is some instances over one PostgreSQL and one Redis, and a client.
 type fleet struct {
+	program  string // that it was started with
 	postgres *pgtest.Server
 	redis    *redistest.Server
 	members  []*member
@@ -31,16 +32,22 @@ type fleet struct {
 
 	good      string // a key that is never touched
 	goodID    string
-	elsewhere string // another organisation's
+	elsewhere string // another organisation's, whose limit is spent all the time
+	pace      time.Duration
+	dead      []string // revoked keys
+	last      passes   // of the last one
 	stop      func()
 
 	mu     sync.Mutex
 	recent map[*member][]time.Time // when the good key passed
 }
 
-func startFleet(t testing.TB, program string, n int) *fleet {
+// pace is how often an instance is asked with the good key, usually.
+const pace = 150 * time.Millisecond
+
+func startFleet(t testing.TB, program string, n int, pace time.Duration) *fleet {
 	t.Helper()
-	f := &fleet{postgres: pgtest.Start(t), redis: redistest.Start(t), ledger: newLedger(), recent: map[*member][]time.Time{}}
+	f := &fleet{program: program, pace: pace, postgres: pgtest.Start(t), redis: redistest.Start(t), ledger: newLedger(), recent: map[*member][]time.Time{}}
 	jar := newJar(t)
 	for i := range n {
 		f.members = append(f.members, startMember(t, fmt.Sprintf("instance %d", i+1), program, f.postgres.URL(), f.redis.URL(), jar))
@@ -49,7 +56,7 @@ func startFleet(t testing.TB, program string, n int) *fleet {
 	if err := first.signIn(t.Context(), "admin"); err != nil {
 		t.Fatal(err)
 	}
-	c, err := first.create(t.Context(), "load")
+	c, err := first.create(t.Context(), "load", time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,9 +85,10 @@ func (f *fleet) load(t testing.TB) {
 						f.ledger.bad(m, a)
 					}
 				}
-				pause(ctx, 150*time.Millisecond)
+				pause(ctx, f.pace)
 			}
 		})
+		all.Go(func() { f.spend(ctx, m) })
 	}
 	f.stop = sync.OnceFunc(func() {
 		cancel()
@@ -174,16 +182,21 @@ func insist(t testing.TB, what string, do func() error) {
 // watched is a key that some goroutines present to every instance.
 type watched struct {
 	created
+	expires time.Time // zero: never
 	answers map[*member]*[]answer
 	end     func()
 }
 
-// watch makes a key through one instance, and presents it to all.
-func (f *fleet) watch(t testing.TB, by *member) *watched {
+// watch makes a key through one instance, that expires after a while or never, and
+// presents it to all.
+func (f *fleet) watch(t testing.TB, by *member, lasts time.Duration) *watched {
 	t.Helper()
 	w := &watched{answers: map[*member]*[]answer{}}
 	insist(t, "create a key", func() (err error) {
-		w.created, err = by.create(t.Context(), "revocation")
+		if lasts > 0 {
+			w.expires = time.Now().Add(lasts)
+		}
+		w.created, err = by.create(t.Context(), "watched", w.expires)
 		return err
 	})
 	f.ledger.mu.Lock()
@@ -209,32 +222,77 @@ func (f *fleet) watch(t testing.TB, by *member) *watched {
 	return w
 }
 
+// passes says how long a revoked key passed on instances that didn't revoke it. It
+// was revoked at some moment until that was acknowledged, and last asked for within a
+// gap of what is known.
+type passes struct{ latest, acknowledged, gap time.Duration }
+
+func (p *passes) note(a answer, asked time.Time) {
+	if a.err != nil || a.status != 200 || a.received.Before(asked) {
+		return
+	}
+	p.latest = max(p.latest, a.sent.Sub(asked))
+	p.gap = max(p.gap, a.received.Sub(a.sent)+50*time.Millisecond)
+}
+
+func (p passes) String() string {
+	return fmt.Sprintf("a revoked key passed elsewhere until %v after it was asked for, which took %v",
+		p.latest.Round(time.Millisecond), p.acknowledged.Round(time.Millisecond))
+}
+
+// lifetime is how long a key lasts that expires while a fault is in force.
+const lifetime = 2 * time.Second
+
 // revocation renames a key and revokes it, through one instance, while fault is in
 // force, and judges what all instances answered. The renaming makes the instances
-// read the key's record just before it is revoked.
+// read the key's record just before it is revoked. Another key expires meanwhile.
 func (f *fleet) revocation(t testing.TB, by *member, fault func()) {
 	t.Helper()
-	w := f.watch(t, by)
+	w := f.watch(t, by, 0)
 	pause(t.Context(), 500*time.Millisecond) // every instance proves and remembers it
+	x := f.watch(t, by, lifetime)
 	insist(t, "rename the key", func() error { return by.rename(t.Context(), w.Key.ID, "renamed") })
 	pause(t.Context(), 100*time.Millisecond)
 	if fault != nil {
 		fault()
 	}
+	asked := time.Now()
 	insist(t, "revoke the key", func() error { return by.revoke(t.Context(), w.Key.ID) })
 	revoked := time.Now()
 	pause(t.Context(), bound+1500*time.Millisecond)
 	w.end()
+	x.end()
 	f.ledger.mu.Lock()
 	f.ledger.revocations++
+	f.ledger.expiries++
 	f.ledger.revoked[w.Key.ID] = true
 	f.ledger.mu.Unlock()
+	f.dead = append(f.dead, w.Secret)
+	f.last = passes{acknowledged: revoked.Sub(asked)}
 	for m, answers := range w.answers {
 		for _, a := range *answers {
+			if m != by {
+				f.last.note(a, asked)
+			}
 			if a.sent.Before(revoked) {
 				continue // it may have been revoked by then, or not
 			}
 			f.ledger.dead(m, a, revoked, m == by)
+		}
+	}
+	for m, answers := range x.answers {
+		for _, a := range *answers {
+			f.ledger.expiring(m, a, x.expires)
+		}
+	}
+}
+
+// deadStayDead presents every key that was revoked to every instance again.
+func (f *fleet) deadStayDead(t testing.TB) {
+	t.Helper()
+	for _, m := range f.members {
+		for _, key := range f.dead {
+			f.ledger.revokedLongAgo(m, m.ask(t.Context(), key))
 		}
 	}
 }
@@ -298,36 +356,13 @@ func (f *fleet) usage(t testing.TB) {
 	}
 }
 
-// limits counts requests over all instances, and compares with what they say is
-// left.
-func (f *fleet) limits(t testing.TB) {
-	t.Helper()
-	const requests = 60
-	first, last, passed := -1, -1, 0
-	var window string
-	for i := range requests {
-		m := f.members[i%len(f.members)]
-		left, reset, ok := m.remaining(t.Context(), f.elsewhere)
-		if !ok {
-			continue
-		}
-		if reset != window {
-			window, first, passed = reset, left, 0 // a new one began
-		} else {
-			passed++
-		}
-		last = left
-	}
-	f.ledger.mu.Lock()
-	defer f.ledger.mu.Unlock()
-	f.ledger.inWindow += passed
-	f.ledger.mostInWindow += first - last
-}
-
 func TestFleet(t *testing.T) {
-	program := build(t, nil)
-	f := startFleet(t, program, 3)
+	program := build(t)
+	f := startFleet(t, program, 3, pace)
 	began := time.Now()
+	if *full {
+		f.directoryAgrees(t).judge(t)
+	}
 	for _, fault := range faults {
 		if !*full && !fault.short {
 			continue
@@ -336,11 +371,14 @@ func TestFleet(t *testing.T) {
 		since := time.Now()
 		fault.inject(t, f)
 		f.awaitReady(t)
-		t.Logf("%-44s %v", fault.name, time.Since(since).Round(100*time.Millisecond))
+		t.Logf("%-51s %4.1f s; %v", fault.name, time.Since(since).Seconds(), f.last)
+		if fault.agrees != nil {
+			fault.agrees(f).judge(t)
+		}
 	}
-	f.limits(t)
+	f.deadStayDead(t)
 	f.audit(t)
 	f.usage(t)
 	t.Logf("%d instances, %v", len(f.members), time.Since(began).Round(time.Second))
-	f.ledger.report(t, false)
+	f.ledger.judge(t)
 }

@@ -18,20 +18,51 @@ func TestLedger(t *testing.T) {
 		l.dead(m, answer{sent: now.Add(bound), status: 200, counted: true}, now, false)
 		l.dead(m, answer{sent: now.Add(time.Hour), status: 401}, now, false)
 		l.dead(m, answer{sent: now, status: 401}, now, true)
+		l.expiries = 1
+		l.expiring(m, answer{sent: now.Add(-1), received: now, status: 401}, now)
+		l.expiring(m, answer{sent: now.Add(-1), received: now.Add(1), status: 200, counted: true}, now)
+		l.expiring(m, answer{sent: now, received: now, status: 401}, now)
+		l.revokedLongAgo(m, answer{status: 401})
+		l.spent(m, answer{status: 429})
+		for i := range 2 * spentLimit {
+			at := now.Add(time.Duration(i) * spentPeriod / (2 * spentLimit))
+			l.spent(m, answer{sent: at.Add(spentPeriod / 2), received: at.Add(spentPeriod / 2), status: 200, counted: true})
+		}
+		l.spent(m, answer{sent: now.Add(9 * spentPeriod), received: now.Add(9 * spentPeriod), status: 200, counted: true})
 		return l
 	}
 	for name, c := range map[string]struct {
 		change func(l *ledger)
 		holds  bool
 	}{
-		"nothing":                        {func(*ledger) {}, true},
-		"a good key is refused":          {func(l *ledger) { l.good(m, "test", answer{sent: now, status: 401}, true) }, false},
-		"a good key can't be checked":    {func(l *ledger) { l.good(m, "test", answer{sent: now, status: 503}, true) }, true},
-		"a wrong secret passes":          {func(l *ledger) { l.bad(m, ok) }, false},
-		"a revoked key passes late":      {func(l *ledger) { l.dead(m, answer{sent: now.Add(bound + 1), status: 200, counted: true}, now, false) }, false},
-		"a revoked key passes here":      {func(l *ledger) { l.dead(m, answer{sent: now.Add(1), status: 200, counted: true}, now, true) }, false},
-		"a request passes uncounted":     {func(l *ledger) { l.good(m, "test", answer{sent: now, status: 200}, true) }, false},
-		"more passed than were counted":  {func(l *ledger) { l.inWindow, l.mostInWindow = 11, 10 }, false},
+		"nothing":                     {func(*ledger) {}, true},
+		"a good key is refused":       {func(l *ledger) { l.good(m, "test", answer{sent: now, status: 401}, true) }, false},
+		"a good key can't be checked": {func(l *ledger) { l.good(m, "test", answer{sent: now, status: 503}, true) }, true},
+		"a wrong secret passes":       {func(l *ledger) { l.bad(m, ok) }, false},
+		"a revoked key passes late":   {func(l *ledger) { l.dead(m, answer{sent: now.Add(bound + 1), status: 200, counted: true}, now, false) }, false},
+		"a revoked key passes here":   {func(l *ledger) { l.dead(m, answer{sent: now.Add(1), status: 200, counted: true}, now, true) }, false},
+		"a request passes uncounted":  {func(l *ledger) { l.good(m, "test", answer{sent: now, status: 200}, true) }, false},
+		"an expired key passes":       {func(l *ledger) { l.expiring(m, ok, now) }, false},
+		"a key expires too early": {func(l *ledger) {
+			l.expiring(m, answer{sent: now, received: now, status: 401}, now.Add(1))
+		}, false},
+		"no expired key is presented":     {func(l *ledger) { l.askedExpired = 0 }, false},
+		"a revoked key comes back":        {func(l *ledger) { l.revokedLongAgo(m, ok) }, false},
+		"more pass than two windows hold": {func(l *ledger) { flood(l, m, now, 2*spentLimit+1) }, false},
+		"the counters were lost": {func(l *ledger) {
+			flood(l, m, now, 3*spentLimit)
+			l.admitted.losses = []time.Time{now.Add(5*spentPeriod + time.Millisecond)}
+		}, true},
+		"the counters were lost before": {func(l *ledger) {
+			flood(l, m, now, 3*spentLimit)
+			l.admitted.losses = []time.Time{now.Add(-time.Millisecond)}
+		}, false},
+		"more pass than all windows hold": {func(l *ledger) {
+			for i := range 10 {
+				flood(l, m, now.Add(time.Duration(i)*spentPeriod), 2*spentLimit)
+			}
+		}, false},
+		"the limit is never reached":     {func(l *ledger) { l.admitted.refused = 0 }, false},
 		"a change is lost":               {func(l *ledger) { l.lost = 1 }, false},
 		"a change is not in the audit":   {func(l *ledger) { l.notAudited = 1 }, false},
 		"a change is in the audit twice": {func(l *ledger) { l.doubled = 1 }, false},
@@ -43,9 +74,17 @@ func TestLedger(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := sound()
 			c.change(l)
-			if got := l.report(t, true); got != c.holds {
-				t.Errorf("all hold: %v, want %v", got, c.holds)
+			if violated := violations(l.verdicts()); len(violated) == 0 != c.holds {
+				t.Errorf("violated: %q, want all to hold: %v", violated, c.holds)
 			}
 		})
+	}
+}
+
+// flood has n requests pass within a moment, long after all others.
+func flood(l *ledger, m *member, now time.Time, n int) {
+	for range n {
+		at := now.Add(5 * spentPeriod)
+		l.spent(m, answer{sent: at, received: at, status: 200, counted: true})
 	}
 }

@@ -10,9 +10,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,58 +19,20 @@ import (
 	"github.com/strikeplate/strikeplate/internal/processtest"
 )
 
-// build makes an example server, with some of the library's files replaced.
-func build(t testing.TB, replaced map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	overlay := struct{ Replace map[string]string }{map[string]string{}}
-	i := 0
-	for file, text := range replaced {
-		i++
-		copied := filepath.Join(dir, fmt.Sprintf("%d.go", i))
-		if err := os.WriteFile(copied, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		overlay.Replace[file] = copied
-	}
-	content, err := json.Marshal(overlay)
-	if err != nil {
-		t.Fatal(err)
-	}
-	list := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(list, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	// Not in t.TempDir: the server runs as another user, which can't go there.
-	out, err := os.MkdirTemp("", "strikeplate-fleet-") //nolint:usetesting // see above
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(out) })
-	if err := os.Chmod(out, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	program := filepath.Join(out, "avoma")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-overlay", list, "-o", program, "./avoma")
-	cmd.Dir = filepath.Join("..", "..", "examples")
-	if text, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, text)
-	}
-	return program
-}
-
 // member is one instance: its process, and its ways to the servers it shares.
 type member struct {
 	*processtest.Server
 	name            string
+	program         string // what is started the next time
 	postgres, redis *line
 	client          *http.Client
+	ahead           time.Duration // of its clock
 }
 
-func startMember(t testing.TB, name, program, postgres, redis string, jar http.CookieJar) *member {
+func startMember(t testing.TB, name, program, postgres, redis string, jar http.CookieJar, more ...string) *member {
 	t.Helper()
-	m := &member{name: name, client: &http.Client{Timeout: 10 * time.Second, Jar: jar, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
-	arguments := []string{"-credentials", "credentials.json"}
+	m := &member{name: name, program: program, client: &http.Client{Timeout: 10 * time.Second, Jar: jar, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	arguments := append([]string{"-credentials", "credentials.json"}, more...)
 	var through string
 	if postgres != "" {
 		m.postgres, through = newLine(t, name+"-postgres", postgres)
@@ -86,7 +46,7 @@ func startMember(t testing.TB, name, program, postgres, redis string, jar http.C
 	m.Server, err = processtest.Start(processtest.Config{
 		Name: "fleet",
 		Command: func(p *processtest.Server) []string {
-			return append([]string{program, "-addr", fmt.Sprintf("127.0.0.1:%d", p.Port())}, arguments...)
+			return append([]string{m.program, "-addr", fmt.Sprintf("127.0.0.1:%d", p.Port())}, arguments...)
 		},
 		Ready: ready,
 		Quit:  syscall.SIGTERM,
@@ -121,10 +81,10 @@ func (m *member) url(path string) string { return fmt.Sprintf("http://127.0.0.1:
 
 // answer is what came of one request with a key.
 type answer struct {
-	sent    time.Time
-	status  int
-	counted bool // the limit's fields are there
-	err     error
+	sent, received time.Time
+	status         int
+	counted        bool // the limit's fields are there
+	err            error
 }
 
 // ask presents a key.
@@ -145,26 +105,9 @@ func (m *member) ask(ctx context.Context, key string) answer {
 	}
 	_, _ = io.Copy(io.Discard, response.Body)
 	_ = response.Body.Close()
-	a.status, a.counted = response.StatusCode, response.Header.Get("X-RateLimit-Remaining") != ""
+	a.received, a.status = time.Now(), response.StatusCode
+	a.counted = response.Header.Get("X-RateLimit-Remaining") != ""
 	return a
-}
-
-// remaining presents a key and returns how much its limit has left, and when that
-// ends.
-func (m *member) remaining(ctx context.Context, key string) (left int, reset string, ok bool) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, m.url("/v1/whoami"), nil)
-	if err != nil {
-		return 0, "", false
-	}
-	id, secret, _ := strings.Cut(key, ":")
-	r.SetBasicAuth(id, secret)
-	response, err := m.client.Do(r)
-	if err != nil {
-		return 0, "", false
-	}
-	_ = response.Body.Close()
-	left, err = strconv.Atoi(response.Header.Get("X-RateLimit-Remaining"))
-	return left, response.Header.Get("X-RateLimit-Reset"), err == nil && response.StatusCode == http.StatusOK
 }
 
 // created is a new key, as its creator is told.
@@ -213,8 +156,15 @@ func (m *member) signIn(ctx context.Context, user string) error {
 	return m.manage(ctx, http.MethodPost, "/demo/login", map[string]string{"user": user}, nil)
 }
 
-func (m *member) create(ctx context.Context, name string) (c created, err error) {
-	err = m.manage(ctx, http.MethodPost, developer+"/keys", map[string]any{"name": name, "access": "org-limited", "no_expiry": true}, &c)
+// create makes a key that expires, or never if that is zero.
+func (m *member) create(ctx context.Context, name string, expires time.Time) (c created, err error) {
+	wanted := map[string]any{"name": name, "access": "org-limited"}
+	if expires.IsZero() {
+		wanted["no_expiry"] = true
+	} else {
+		wanted["expires"] = expires
+	}
+	err = m.manage(ctx, http.MethodPost, developer+"/keys", wanted, &c)
 	return c, err
 }
 
