@@ -37,8 +37,11 @@ var avoma = demo.Product{Name: "avoma", Title: "Avoma", Run: run, Try: []demo.Ex
 	{About: "The meetings that the key sees; X-Total-Count says how many", Command: `curl -i -u "$KEY" "BASE/v1/meetings?q=renewal&from=2026-03-01"`},
 	{About: "One meeting's transcript; notes and recording likewise", Command: `MEETING=$(curl -s -u "$KEY" BASE/v1/meetings | jq -r '.data[0].id')
 curl -i -u "$KEY" BASE/v1/meetings/$MEETING/transcription`},
-	{About: "401: the key's last character is wrong", Command: `curl -i -u "${KEY%?}" BASE/v1/meetings`},
+	{About: "401: the key's last character is missing", Command: `curl -i -u "${KEY%?}" BASE/v1/meetings`},
 	{About: "404: not there, or not for this key, which nobody can tell apart", Command: `curl -i -u "$KEY" BASE/v1/meetings/mtg_other`},
+}, Controls: []demo.Example{
+	{About: "Private meetings aren't for the API: no key of Acme's sees them", Command: `curl -H 'Content-Type: application/json' -d '{"private_via_api": false}' BASE/demo/organisations/org_acme`},
+	demo.ControlUser,
 }}
 
 func run(ctx context.Context, site *demo.Site) error {

@@ -45,8 +45,8 @@ curl -s -o part.wav -D - -H "Authorization: Bearer $KEY" -H "Range: bytes=2000-"
 	{About: "Minutes for it", Command: `curl -i -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" -d '{"kind": "minutes", "text": "We agreed."}' BASE/v1/meetings/$MEETING/notes`},
 	{About: "400: what is wrong, field by field", Command: `curl -i -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" -d '{"title": "", "stars": 5}' BASE/v1/meetings`},
 	{About: "A webhook to this machine; its secret is shown once", Command: `curl -i -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" -d '{"url": "http://127.0.0.1:9999/hook", "events": ["note.created"]}' BASE/v1/webhooks`},
-	{About: "401: the key's last character is wrong", Command: `curl -i -H "Authorization: Bearer ${KEY%?}" BASE/v1/meetings`},
-}}
+	{About: "401: the key's last character is missing", Command: `curl -i -H "Authorization: Bearer ${KEY%?}" BASE/v1/meetings`},
+}, Controls: []demo.Example{demo.ControlPlan}}
 
 func run(ctx context.Context, site *demo.Site) error { //nolint:funlen // the wiring, to be read from top to bottom
 	// 1. What keys look like, and which scopes there are.

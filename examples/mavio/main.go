@@ -46,9 +46,12 @@ var product = demo.Product{Name: "mavio", Title: "Mavio", Run: run, Try: []demo.
 	{About: "Complete an action item", Command: `ITEM=$(curl -s -H "Authorization: Bearer $KEY" "BASE/v1/action_items?status=open&limit=1" | jq -r '.data[0].id')
 curl -i -X PATCH -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" -d '{"status": "completed"}' BASE/v1/action_items/$ITEM`},
 	{About: "A webhook to this machine, where nc -l 9999 shows what comes; its secret is shown once", Command: `curl -i -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" -d '{"url": "http://127.0.0.1:9999/hook", "events": ["action_item.updated", "action_item.completed"]}' BASE/v1/webhooks`},
-	{About: "401: the key's last character is wrong", Command: `curl -i -H "Authorization: Bearer ${KEY%?}" BASE/v1/meetings`},
+	{About: "401: the key's last character is missing", Command: `curl -i -H "Authorization: Bearer ${KEY%?}" BASE/v1/meetings`},
 	{About: "Where OAuth clients find everything; apps are registered at BASE/settings/oauth-apps", Command: `curl -s BASE/.well-known/oauth-authorization-server | jq`},
-}}
+}, Pages: []demo.Page{
+	{Path: "/settings/oauth-apps", Title: "OAuth apps", About: "where admins register apps and keep them out"},
+	{Path: "/settings/api/connections", Title: "Your apps", About: "where everybody sees which apps act for them"},
+}, Controls: []demo.Example{demo.ControlUser}}
 
 func run(ctx context.Context, site *demo.Site) error { //nolint:funlen // the wiring, to be read from top to bottom
 	// 1. What keys look like, and which scopes there are.

@@ -43,7 +43,7 @@ func authorization(site *demo.Site, engine *policies.Engine) (*authserver.Server
 		Tokens:     authserver.Tokens{Prefix: prefix, Keys: [][]byte{site.Secret("oauth")}, Access: time.Hour},
 		Audiences:  authserver.Audiences{Service: audience, More: []string{site.Base}},
 		Management: authserver.Management{Authorize: engine.Manage},
-		Product: authserver.Product{Name: "Mavio", Grants: "/settings/api/apps", OrganisationName: func(_ context.Context, id string) (string, error) {
+		Product: authserver.Product{Name: "Mavio", Grants: "/settings/api/connections", OrganisationName: func(_ context.Context, id string) (string, error) {
 			for _, o := range meetings.Organisations {
 				if o.ID == id {
 					return o.Title, nil

@@ -60,19 +60,24 @@ func (s *Site) Pages(routes *scope.Routes, openAPI []byte, ready ...func(ctx con
 
 // front is the page that says what to try. No secret is on it.
 func (s *Site) front(w http.ResponseWriter, r *http.Request) {
-	var name string
+	var who *person
 	if a, err := s.SignedIn(r); err == nil {
-		name = a.User
+		for _, p := range s.people(r.Context()) {
+			if p.ID == a.User {
+				who = &p
+			}
+		}
 	}
 	s.render(w, http.StatusOK, "front", map[string]any{
-		"Title": s.Title, "Base": s.Base, "Try": s.examples(), "Keys": s.minted.Keys, "File": s.Credentials,
-		"Users": s.people(r.Context()), "SignedIn": name, "Product": s.Name,
+		"Title": s.Title, "Base": s.Base, "Try": s.here(s.Try), "Controls": s.here(s.Controls), "Pages": s.Product.Pages,
+		"Keys": s.minted.Keys, "File": s.Credentials, "SignedIn": who, "Forgotten": s.minted.forgotten(),
 	})
 }
 
-func (s *Site) examples() []Example {
-	shown := make([]Example, len(s.Try))
-	for i, e := range s.Try {
+// here are examples with the server's address.
+func (s *Site) here(examples []Example) []Example {
+	shown := make([]Example, len(examples))
+	for i, e := range examples {
 		shown[i] = Example{About: strings.ReplaceAll(e.About, "BASE", s.Base), Command: strings.ReplaceAll(e.Command, "BASE", s.Base)}
 	}
 	return shown
@@ -81,18 +86,17 @@ func (s *Site) examples() []Example {
 // person is a line of the sign-in page.
 type person struct {
 	meetings.User
-	Organisation string
-	Active       bool
+	Organisation, Plan string
+	Lapsed, Active     bool
 }
 
 func (s *Site) people(ctx context.Context) []person {
 	var all []person
-	for _, u := range meetings.Users {
-		now, err := s.Store.User(ctx, u.Organisation, u.ID)
-		for _, o := range meetings.Organisations {
-			if o.ID == u.Organisation {
-				all = append(all, person{User: u, Organisation: o.Title, Active: err == nil && now.Active})
-			}
+	for _, o := range meetings.Organisations {
+		account, _ := s.Store.Account(ctx, o.ID) // what isn't known isn't shown
+		for _, u := range meetings.MembersOf(o.ID) {
+			now, err := s.Store.User(ctx, o.ID, u.ID)
+			all = append(all, person{User: u, Organisation: o.Title, Plan: account.Plan, Lapsed: account.Lapsed, Active: err == nil && now.Active})
 		}
 	}
 	return all

@@ -65,7 +65,7 @@ func (s *Site) tell() string {
 		}
 		fmt.Fprintf(&b, "  export KEY=%s\n", from)
 	}
-	for _, e := range s.examples() {
+	for _, e := range s.here(s.Try) {
 		fmt.Fprintf(&b, "\n  # %s\n  %s\n", e.About, strings.ReplaceAll(e.Command, "\n", "\n  "))
 	}
 	fmt.Fprintf(&b, "\nMore on %s/ and in the Developer page, %s/settings/developer.\n", s.Base, s.Base)

@@ -25,7 +25,7 @@ func TestSessions(t *testing.T) {
 		return w
 	}
 	signedIn := func(cookie string) bool {
-		return strings.Contains(send(http.MethodGet, "/", "", cookie).Body.String(), "signed in as <strong>usr_bo</strong>")
+		return strings.Contains(send(http.MethodGet, "/", "", cookie).Body.String(), "signed in as <strong>Bo Lindqvist</strong>, member of Acme")
 	}
 	login := send(http.MethodPost, "/demo/login", `{"user": "member"}`, "")
 	cookie := (&http.Response{Header: login.Header()}).Cookies()[0].Value

@@ -25,12 +25,26 @@ type Product struct {
 	// Try is what to try, for the front page and the terminal. In the texts BASE
 	// stands for the server's address, and $KEY for a key.
 	Try []Example
+	// Pages are what there is to see besides the Developer page.
+	Pages []Page
+	// Controls are those of the demo's controls that mean something to this product,
+	// besides the ones that do for all.
+	Controls []Example
 	// Run wires the server and serves until ctx ends.
 	Run func(ctx context.Context, site *Site) error
 }
 
 // Example is a command and what comes of it.
 type Example struct{ About, Command string }
+
+// Page is a link on the front page.
+type Page struct{ Path, Title, About string }
+
+// Controls that mean something to more than one product.
+var (
+	ControlPlan = Example{"Another plan: free, pro, team or enterprise", `curl -H 'Content-Type: application/json' -d '{"plan": "free"}' BASE/demo/organisations/org_acme`}
+	ControlUser = Example{"Bo leaves, and with true comes back", `curl -H 'Content-Type: application/json' -d '{"active": false}' BASE/demo/users/usr_bo`}
+)
 
 // Site is what a server gets from this package.
 type Site struct {
