@@ -14,13 +14,13 @@ import (
 
 func TestGrants(t *testing.T) {
 	storagetest.RunGrants(t, func(t *testing.T) storagetest.Granting {
-		return open(t, sqlite.Config{Path: file(t), Prefix: "other_"})
+		return open(t, sqlite.Config{Path: copied(t, withPrefix), Prefix: "other_"})
 	})
 }
 
 func TestGrantsPair(t *testing.T) {
 	storagetest.RunGrantsPair(t, func(t *testing.T) (here, there storagetest.Granting) {
-		path := file(t)
+		path := copied(t, migrated)
 		return open(t, sqlite.Config{Path: path}), open(t, sqlite.Config{Path: path})
 	})
 }

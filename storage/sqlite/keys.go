@@ -82,7 +82,12 @@ var errUnknown = errors.New("the outcome is unknown")
 // write runs f in a transaction that holds the file's write lock from its
 // beginning. An error of f that is a sentinel is returned as it is.
 func (s *Store) write(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := s.writer.BeginTx(ctx, nil)
+	conn, err := s.writer.Conn(ctx)
+	if err != nil {
+		return s.failed("begin", err)
+	}
+	defer conn.Close()
+	tx, err := begin(ctx, conn)
 	if err != nil {
 		return s.failed("begin", err)
 	}
@@ -102,6 +107,18 @@ func (s *Store) write(ctx context.Context, f func(*sql.Tx) error) error {
 		return fmt.Errorf("sqlite: commit: %w: %w", errUnknown, err)
 	}
 	return nil
+}
+
+// begin waits for the file's write lock. SQLite itself would ask for it ever more
+// seldom, and beside a process that writes all the time hardly ever in the moment
+// between two of its transactions; so this asks again and again (shortWait).
+func begin(ctx context.Context, conn *sql.Conn) (*sql.Tx, error) {
+	for began := time.Now(); ; {
+		tx, err := conn.BeginTx(ctx, nil)
+		if !isBusy(err) || time.Since(began) > busyTimeout {
+			return tx, err
+		}
+	}
 }
 
 // apply writes all of m, or fails and leaves the transaction to be rolled back.

@@ -86,6 +86,9 @@ type Store struct {
 const (
 	// busyTimeout is how long a statement waits for another process's lock.
 	busyTimeout = 5 * time.Second
+	// shortWait is how long the writer's connection lets SQLite itself wait, once it
+	// is open: see begin. SQLite pauses up to 10 ms at a time within it.
+	shortWait = 20 * time.Millisecond
 	// readers run side by side; each remembers up to readerCache of the file, so
 	// that with a million keys a look-up reads one page or two from the disk.
 	readers     = 4
@@ -139,7 +142,10 @@ func (s *Store) open(ctx context.Context) error {
 	if s.polls, err = s.pool(0, "_query_only=1"); err != nil {
 		return err
 	}
-	s.sql, err = prepare(ctx, s)
+	if s.sql, err = prepare(ctx, s); err != nil {
+		return err
+	}
+	_, err = s.writer.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", shortWait.Milliseconds()))
 	return err
 }
 

@@ -18,13 +18,13 @@ import (
 
 func TestOperator(t *testing.T) {
 	storagetest.RunOperator(t, func(t *testing.T) storagetest.Operated {
-		return open(t, sqlite.Config{Path: file(t), Prefix: "other_"})
+		return open(t, sqlite.Config{Path: copied(t, withPrefix), Prefix: "other_"})
 	})
 }
 
 func TestOperatorPair(t *testing.T) {
 	storagetest.RunOperatorPair(t, func(t *testing.T) (here, there storagetest.Operated) {
-		path := file(t)
+		path := copied(t, migrated)
 		return open(t, sqlite.Config{Path: path}), open(t, sqlite.Config{Path: path})
 	})
 }

@@ -10,13 +10,13 @@ import (
 
 func TestReplays(t *testing.T) {
 	storagetest.RunReplays(t, func(t *testing.T) storage.Replays {
-		return open(t, sqlite.Config{Path: file(t), Prefix: "other_"})
+		return open(t, sqlite.Config{Path: copied(t, withPrefix), Prefix: "other_"})
 	})
 }
 
 func TestReplaysPair(t *testing.T) {
 	storagetest.RunReplaysPair(t, func(t *testing.T) (here, there storage.Replays) {
-		path := file(t)
+		path := copied(t, migrated)
 		return open(t, sqlite.Config{Path: path}), open(t, sqlite.Config{Path: path})
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,8 +34,60 @@ func open(t testing.TB, c sqlite.Config) *sqlite.Store {
 	return s
 }
 
-// file is a path for a new database, with what a URI would misread.
-func file(t testing.TB) string { return filepath.Join(t.TempDir(), "keys ?#%41&.db") }
+// strange is a name with what a URI would misread.
+const strange = "keys ?#%41&.db"
+
+// file is a path for a new database.
+func file(t testing.TB) string { return filepath.Join(t.TempDir(), strange) }
+
+// Files that have the tables already. The suites' many cases copy one of them,
+// instead of making the tables again.
+var (
+	migrated   = sync.OnceValues(func() ([]byte, error) { return tables(sqlite.Config{}) })
+	withPrefix = sync.OnceValues(func() ([]byte, error) { return tables(sqlite.Config{Prefix: "other_"}) })
+)
+
+func tables(c sqlite.Config) (text []byte, err error) {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	c.Path = filepath.Join(dir, "keys.db")
+	s, err := sqlite.Open(context.Background(), c)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Close(context.Background()); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(c.Path)
+}
+
+// copied makes a file from what from returns, for one case. It lies in memory where
+// Linux has room for that: the suites commit ten thousand times, and waiting for the
+// disk as often takes longer than all else. No case cuts the power.
+func copied(t testing.TB, from func() ([]byte, error)) string {
+	t.Helper()
+	text, err := from()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("/dev/shm", "strikeplate-") //nolint:usetesting // not where TempDir is
+	if err != nil {
+		dir = t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	path := filepath.Join(dir, strange)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
 
 func newKey(organisation, id string) storage.Key {
 	return storage.Key{ID: id, Lookup: "lookup-" + id, Organisation: organisation, Name: "CI", Created: noon}
@@ -53,19 +106,19 @@ func commit(t testing.TB, s *sqlite.Store, keys ...storage.Key) {
 
 func TestKeys(t *testing.T) {
 	storagetest.RunKeys(t, func(t *testing.T) storagetest.Store {
-		return open(t, sqlite.Config{Path: file(t)})
+		return open(t, sqlite.Config{Path: copied(t, migrated)})
 	})
 }
 
 func TestDirectory(t *testing.T) {
 	storagetest.RunDirectory(t, func(t *testing.T) storage.EditableDirectory {
-		return open(t, sqlite.Config{Path: file(t), Prefix: "other_"})
+		return open(t, sqlite.Config{Path: copied(t, withPrefix), Prefix: "other_"})
 	})
 }
 
 func TestPair(t *testing.T) {
 	storagetest.RunPair(t, func(t *testing.T) (here, there storagetest.Store) {
-		path := file(t)
+		path := copied(t, migrated)
 		return open(t, sqlite.Config{Path: path}), open(t, sqlite.Config{Path: path})
 	})
 }
@@ -331,6 +384,42 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	commit(t, s, big)
+}
+
+// A mutation waits while another program holds the file's lock, no longer than its
+// context, and goes on when the lock is free.
+func TestWaitsForTheLock(t *testing.T) {
+	path := file(t)
+	s := open(t, sqlite.Config{Path: path})
+	other, err := raw(t, path).Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := other.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := s.Commit(short, mutation(newKey("acme", "k1"))); err == nil || short.Err() == nil {
+		t.Errorf("committed beside a lock: %v", err)
+	}
+	waiting := make(chan error, 1)
+	go func() { waiting <- s.Commit(t.Context(), mutation(newKey("acme", "k2"))) }()
+	select {
+	case err := <-waiting:
+		t.Fatalf("didn't wait: %v", err)
+	case <-time.After(200 * time.Millisecond):
+	}
+	if _, err := other.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-waiting; err != nil {
+		t.Errorf("when the lock was free: %v", err)
+	}
+	if _, err := s.Key(t.Context(), "acme", "k1"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("what was given up was written: %v", err)
+	}
 }
 
 func TestNotADatabase(t *testing.T) {

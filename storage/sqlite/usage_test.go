@@ -10,13 +10,13 @@ import (
 
 func TestUsage(t *testing.T) {
 	storagetest.RunUsage(t, func(t *testing.T) storage.Usage {
-		return open(t, sqlite.Config{Path: file(t), Prefix: "other_"})
+		return open(t, sqlite.Config{Path: copied(t, withPrefix), Prefix: "other_"})
 	})
 }
 
 func TestUsagePair(t *testing.T) {
 	storagetest.RunUsagePair(t, func(t *testing.T) (here, there storage.Usage) {
-		path := file(t)
+		path := copied(t, migrated)
 		return open(t, sqlite.Config{Path: path}), open(t, sqlite.Config{Path: path})
 	})
 }
