@@ -139,7 +139,7 @@ func directoryCancelled(t testing.TB, d storage.EditableDirectory) {
 
 // directoryRace: one id, two organisations; one of them has it afterwards.
 func directoryRace(t testing.TB, d storage.EditableDirectory) {
-	for round := range 10 {
+	for round := range turns(10) {
 		id := fmt.Sprint("u", round)
 		organisation := func(i int) string { return []string{"acme", "globex"}[i%2] }
 		errs := together(many, func(i int) error {

@@ -1,11 +1,17 @@
 package storagetest
 
 import (
+	"os"
 	"testing"
 	"time"
 
 	"github.com/strikeplate/strikeplate/storage"
 )
+
+func TestMain(m *testing.M) {
+	everyRound = true
+	os.Exit(m.Run())
+}
 
 // Many is how many goroutines a race starts.
 const Many = many

@@ -30,7 +30,9 @@ var grantRaces = []check[grantPair]{
 func useCodeRace(t testing.TB, p grantPair) {
 	g := granting{t, p.here}
 	g.putApp(newApp("acme", "app"))
-	for round := range p.rounds() {
+	run := 0
+	for round := range turns(p.rounds()) {
+		run++
 		id := fmt.Sprint("r", round)
 		g.begin(withCode(newGrant("acme", id, "app"), id))
 		errs := together(many, func(i int) error {
@@ -44,7 +46,7 @@ func useCodeRace(t testing.TB, p grantPair) {
 			t.Fatalf("round %d: the grant after its code's reuse: %+v", round, winner.Grant)
 		}
 	}
-	g.wantOneReuseEach(p.rounds())
+	g.wantOneReuseEach(run)
 }
 
 // wantOneReuseEach fails unless the log tells once of each of the rounds.
@@ -64,7 +66,9 @@ func (g granting) wantOneReuseEach(rounds int) {
 func rotateRace(t testing.TB, p grantPair) {
 	g := granting{t, p.here}
 	g.putApp(newApp("acme", "app"))
-	for round := range p.rounds() {
+	run := 0
+	for round := range turns(p.rounds()) {
+		run++
 		id := fmt.Sprint("r", round)
 		g.begin(begun(newGrant("acme", id, "app"), newTokens(id, id)...))
 		errs := together(many, func(i int) error {
@@ -85,14 +89,14 @@ func rotateRace(t testing.TB, p grantPair) {
 			t.Fatalf("round %d: the successor isn't the winner's", round)
 		}
 	}
-	g.wantOneReuseEach(p.rounds())
+	g.wantOneReuseEach(run)
 }
 
 // repeatRace: many that offer the same successor all get the same answer.
 func repeatRace(t testing.TB, p grantPair) {
 	g := granting{t, p.here}
 	g.putApp(newApp("acme", "app"))
-	for round := range p.rounds() {
+	for round := range turns(p.rounds()) {
 		id := fmt.Sprint("r", round)
 		g.begin(begun(newGrant("acme", id, "app"), newTokens(id, id)...))
 		again := make([]bool, many)
@@ -121,7 +125,7 @@ func repeatRace(t testing.TB, p grantPair) {
 }
 
 func useOnceRace(t testing.TB, p grantPair) {
-	for round := range p.rounds() {
+	for round := range turns(p.rounds()) {
 		// Every other round it was used, and that has expired.
 		name, now := fmt.Sprint("r", round/2), noon.Add(time.Duration(round%2)*time.Hour)
 		first := make([]bool, many)
@@ -136,7 +140,7 @@ func useOnceRace(t testing.TB, p grantPair) {
 }
 
 func takePushedRace(t testing.TB, p grantPair) {
-	for round := range p.rounds() / 5 {
+	for round := range turns(p.rounds() / 5) {
 		name := fmt.Sprint("r", round)
 		granting{t, p.here}.push(newPushed(name))
 		errs := together(many, func(i int) error {
@@ -155,7 +159,7 @@ func appLimitRace(t testing.TB, p grantPair) {
 	for i := range storage.MaxApps - room {
 		g.putApp(newApp("acme", fmt.Sprint("app", i)))
 	}
-	for round := range 3 {
+	for round := range turns(3) {
 		errs := together(many, func(i int) error {
 			return p.nth(i).CommitApp(t.Context(), appMutation(newApp("acme", fmt.Sprintf("r%d-%d", round, i))))
 		})
@@ -175,7 +179,7 @@ func appLimitRace(t testing.TB, p grantPair) {
 // blockRace: whatever begins while an app is blocked is refused or revoked.
 func blockRace(t testing.TB, p grantPair) {
 	g := granting{t, p.here}
-	for round := range p.rounds() / 5 {
+	for round := range turns(p.rounds() / 5) {
 		app := fmt.Sprint("app", round)
 		g.putApp(newApp("globex", app))
 		errs := together(many/2, func(i int) error {
@@ -191,7 +195,7 @@ func blockRace(t testing.TB, p grantPair) {
 
 func appRevokeRace(t testing.TB, p grantPair) {
 	g := granting{t, p.here}
-	for round := range p.rounds() / 5 {
+	for round := range turns(p.rounds() / 5) {
 		app := fmt.Sprint("app", round)
 		a := g.putApp(newApp("globex", app))
 		a.Revoked = noon
@@ -233,7 +237,7 @@ func (g granting) wantAllRevoked(what, app string, errs []error) {
 func grantRevokeRace(t testing.TB, p grantPair) {
 	g := granting{t, p.here}
 	const grants = 16
-	for round := range p.rounds() / 5 {
+	for round := range turns(p.rounds() / 5) {
 		app := fmt.Sprint("app", round)
 		a := g.putApp(newApp("globex", app))
 		a.Revoked, a.RevokedBecause = noon, "by its owner"

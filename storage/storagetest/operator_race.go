@@ -131,7 +131,7 @@ func deliveryRace(t testing.TB, p operatedPair) {
 // into being and grow.
 func firstHeardRace(t testing.TB, p operatedPair) {
 	var names []string
-	for round := range 12 {
+	for round := range turns(12) {
 		f := newFollower(fmt.Sprint("consumer ", round))
 		fresh := fmt.Sprint("round", round, "-")
 		errs := together(many, func(i int) error {
@@ -160,7 +160,7 @@ func firstHeardRace(t testing.TB, p operatedPair) {
 // acknowledgeRace: the highest of 64 positions counts.
 func acknowledgeRace(t testing.TB, p operatedPair) {
 	u := upkeepOf(t, p.here)
-	for round := range 10 {
+	for round := range turns(10) {
 		organisation := fmt.Sprint("org", round)
 		all := u.log(organisation, many+1)
 		errs := together(many, func(i int) error {
@@ -229,7 +229,7 @@ func trimRace(t testing.TB, p operatedPair) {
 // entry, and an entry its key.
 func eraseRace(t testing.TB, p operatedPair) {
 	u := upkeepOf(t, p.here)
-	for round := range 10 {
+	for round := range turns(10) {
 		u.create(newKey("acme", fmt.Sprintf("r%d", round)))
 		errs := together(many, func(i int) error {
 			if i%16 == 15 {

@@ -47,7 +47,7 @@ func tally(t testing.TB, errs []error, loses error) (won int) {
 
 func limitRace(t testing.TB, p pair) {
 	const slots = 10
-	for round := range rounds {
+	for round := range turns(rounds) {
 		organisation := fmt.Sprint("org", round)
 		errs := together(many, func(i int) error {
 			k := newKey(organisation, fmt.Sprintf("r%d-k%d", round, i))
@@ -67,7 +67,7 @@ func limitRace(t testing.TB, p pair) {
 func rotationRace(t testing.TB, p pair) {
 	const slots = 4
 	pr := probe{t, p.here}
-	for round := range 10 {
+	for round := range turns(10) {
 		organisation := fmt.Sprint("org", round)
 		var first []storage.Key
 		for i := range slots {
@@ -92,7 +92,7 @@ func rotationRace(t testing.TB, p pair) {
 
 func compareAndSetRace(t testing.TB, p pair) {
 	k := probe{t, p.here}.create(newKey("acme", "k1"))[0]
-	for round := range rounds {
+	for round := range turns(rounds) {
 		errs := together(many, func(i int) error {
 			mine := k
 			mine.Name = fmt.Sprintf("round %d by %d", round, i)
@@ -110,7 +110,7 @@ func compareAndSetRace(t testing.TB, p pair) {
 }
 
 func lookupRace(t testing.TB, p pair) {
-	for round := range 10 {
+	for round := range turns(10) {
 		errs := together(many, func(i int) error {
 			k := newKey([]string{"acme", "globex"}[i/2%2], fmt.Sprintf("r%d-k%d", round, i))
 			k.Lookup = fmt.Sprint("lookup", round)
@@ -126,7 +126,7 @@ func lookupRace(t testing.TB, p pair) {
 // that the key is revoked. What the revocation wrote stays.
 func revokeRace(t testing.TB, p pair) {
 	pr := probe{t, p.here}
-	for round := range 10 {
+	for round := range turns(10) {
 		id := fmt.Sprint("k", round)
 		pr.create(newKey("acme", id))
 		var once sync.Once

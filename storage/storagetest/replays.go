@@ -245,7 +245,7 @@ func replayCancelled(t testing.TB, s storage.Replays) {
 
 // replayRace: of many that begin the same, one does.
 func replayRace(t testing.TB, p replayPair) {
-	for round := range rounds {
+	for round := range turns(rounds) {
 		won := make([]bool, many)
 		errs := together(many, func(i int) error {
 			var err error
@@ -264,7 +264,7 @@ func replayBoundRace(t testing.TB, p replayPair) {
 	for i := range storage.MaxReplays - room {
 		wantBegun(t, p.here, newReplay("org", fmt.Sprint(i)), true)
 	}
-	for round := range 5 {
+	for round := range turns(5) {
 		won := make([]bool, many)
 		errs := together(many, func(i int) error {
 			var err error

@@ -15,7 +15,8 @@
 //
 // The suite is itself tested by broken stores, each of which must fail in 20 of
 // 20 runs. Races are provoked by 64 goroutines that start together, so give a
-// backend's connection pool room for them, or a queue.
+// backend's connection pool room for them, or a queue. Most are run 50 times; under
+// the race detector one that is slow ends sooner, so run the suite without it as well.
 package storagetest
 
 import (
