@@ -33,6 +33,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -50,6 +51,7 @@ const patience = 60 * time.Second
 type Server struct {
 	*processtest.Server
 	password string
+	strategy string // of CREATE DATABASE
 }
 
 // Start starts a server of the caller's own, stopped when tb ends. Settings are
@@ -76,16 +78,49 @@ func Main(m *testing.M) int { return shared.Main(m) }
 func Database(tb testing.TB) string {
 	tb.Helper()
 	server, n := shared.Get(tb)
-	name := "test" + strconv.Itoa(n)
-	if err := server.exec("CREATE DATABASE " + name); err != nil {
+	return server.create(tb, "test"+strconv.Itoa(n), "template1")
+}
+
+// Template is a database that is filled once, and copied for each test that wants
+// what is in it: a schema, say, that takes longer to make than to copy. It is for
+// tests of one binary, on the server that they share.
+type Template struct {
+	// Fill is given the URL of an empty database. It leaves no connection open.
+	Fill func(url string) error
+
+	once sync.Once
+	name string
+	err  error
+}
+
+// Database is [Database], but a copy of what Fill made.
+func (t *Template) Database(tb testing.TB) string {
+	tb.Helper()
+	server, n := shared.Get(tb)
+	t.once.Do(func() {
+		t.name = "template" + strconv.Itoa(n)
+		if t.err = server.exec("CREATE DATABASE " + t.name); t.err == nil {
+			t.err = t.Fill(server.database(t.name))
+		}
+	})
+	if t.err != nil {
+		tb.Fatalf("pgtest: template: %v", t.err)
+	}
+	return server.create(tb, "test"+strconv.Itoa(n), t.name)
+}
+
+// create copies a database, and drops the copy when tb ends.
+func (s *Server) create(tb testing.TB, name, template string) string {
+	tb.Helper()
+	if err := s.exec("CREATE DATABASE " + name + " TEMPLATE " + template + s.strategy); err != nil {
 		tb.Fatalf("pgtest: %v", err)
 	}
 	tb.Cleanup(func() {
-		if err := server.exec("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
+		if err := s.exec("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
 			tb.Errorf("pgtest: %v", err)
 		}
 	})
-	return server.database(name)
+	return s.database(name)
 }
 
 // URL returns the URL of the server's database "postgres", with the rights of a
@@ -128,7 +163,25 @@ func Open(settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.strategy, err = copying(s.URL()); err != nil {
+		s.Stop()
+		return nil, err
+	}
 	return s, nil
+}
+
+// copying is how CREATE DATABASE copies files without writing each page to the
+// log as well. Before version 15 it knows no other way.
+func copying(url string) (option string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	err = conn.QueryRow(ctx, "SELECT CASE WHEN current_setting('server_version_num')::int >= 150000 THEN ' STRATEGY file_copy' ELSE '' END").Scan(&option)
+	return option, err
 }
 
 // initialise creates the data directory.

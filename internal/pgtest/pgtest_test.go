@@ -3,6 +3,7 @@ package pgtest_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"strconv"
@@ -30,6 +31,28 @@ func TestDatabasesAreApart(t *testing.T) {
 	}
 	if there != nil {
 		t.Errorf("a table of one database shows in another: %q", *there)
+	}
+}
+
+var filled = pgtest.Template{Fill: func(url string) error {
+	ctx := context.Background()
+	c, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	_, err = c.Exec(ctx, "CREATE TABLE here (n int); INSERT INTO here VALUES (7)")
+	return errors.Join(err, c.Close(ctx))
+}}
+
+// Copies begin with what was filled in, and are apart.
+func TestTemplate(t *testing.T) {
+	for range 2 {
+		c := connect(t, filled.Database(t))
+		run(t, c, "INSERT INTO here VALUES (8)")
+		var n int
+		if err := c.QueryRow(t.Context(), "SELECT sum(n) FROM here").Scan(&n); err != nil || n != 15 {
+			t.Errorf("the sum is %d, %v; want 15", n, err)
+		}
 	}
 }
 

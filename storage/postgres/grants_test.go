@@ -23,13 +23,13 @@ import (
 
 func TestGrants(t *testing.T) {
 	storagetest.RunGrants(t, func(t *testing.T) storagetest.Granting {
-		return open(t, postgres.Config{URL: pgtest.Database(t) + room})
+		return open(t, postgres.Config{URL: migrated.Database(t) + room})
 	})
 }
 
 func TestGrantsPair(t *testing.T) {
 	storagetest.RunGrantsPair(t, func(t *testing.T) (here, there storagetest.Granting) {
-		url := pgtest.Database(t) + room
+		url := migrated.Database(t) + room
 		return open(t, postgres.Config{URL: url, Schema: "order", Prefix: "api_"}), open(t, postgres.Config{URL: url, Schema: "order", Prefix: "api_"})
 	})
 }

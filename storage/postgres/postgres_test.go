@@ -32,24 +32,42 @@ var (
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
+// migrated has the tables, and inSchema has them in a schema, with a prefix. The
+// suites' many cases copy one of them.
+var (
+	migrated = pgtest.Template{Fill: tables(postgres.Config{})}
+	inSchema = pgtest.Template{Fill: tables(postgres.Config{Schema: "order", Prefix: "api_"})}
+)
+
+func tables(c postgres.Config) func(string) error {
+	return func(url string) error {
+		c.URL = url
+		s, err := postgres.Open(context.Background(), c)
+		if err != nil {
+			return err
+		}
+		return s.Close(context.Background())
+	}
+}
+
 // The suite's races start 64 goroutines together.
 const room = "&pool_max_conns=64"
 
 func TestKeys(t *testing.T) {
 	storagetest.RunKeys(t, func(t *testing.T) storagetest.Store {
-		return open(t, postgres.Config{URL: pgtest.Database(t) + room})
+		return open(t, postgres.Config{URL: migrated.Database(t) + room})
 	})
 }
 
 func TestDirectory(t *testing.T) {
 	storagetest.RunDirectory(t, func(t *testing.T) storage.EditableDirectory {
-		return open(t, postgres.Config{URL: pgtest.Database(t) + room})
+		return open(t, postgres.Config{URL: migrated.Database(t) + room})
 	})
 }
 
 func TestPair(t *testing.T) {
 	storagetest.RunPair(t, func(t *testing.T) (here, there storagetest.Store) {
-		url := pgtest.Database(t) + room
+		url := migrated.Database(t) + room
 		return open(t, postgres.Config{URL: url}), open(t, postgres.Config{URL: url})
 	})
 }
@@ -62,7 +80,7 @@ func TestKeysInASchema(t *testing.T) {
 	}
 	storagetest.RunKeys(t, func(t *testing.T) storagetest.Store {
 		return open(t, postgres.Config{
-			URL:    pgtest.Database(t) + room + "&default_query_exec_mode=simple_protocol",
+			URL:    inSchema.Database(t) + room + "&default_query_exec_mode=simple_protocol",
 			Schema: "order", Prefix: "api_",
 		})
 	})

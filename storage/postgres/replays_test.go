@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"testing"
 
-	"github.com/strikeplate/strikeplate/internal/pgtest"
 	"github.com/strikeplate/strikeplate/storage"
 	"github.com/strikeplate/strikeplate/storage/postgres"
 	"github.com/strikeplate/strikeplate/storage/storagetest"
@@ -11,13 +10,13 @@ import (
 
 func TestReplays(t *testing.T) {
 	storagetest.RunReplays(t, func(t *testing.T) storage.Replays {
-		return open(t, postgres.Config{URL: pgtest.Database(t) + room})
+		return open(t, postgres.Config{URL: migrated.Database(t) + room})
 	})
 }
 
 func TestReplaysPair(t *testing.T) {
 	storagetest.RunReplaysPair(t, func(t *testing.T) (here, there storage.Replays) {
-		url := pgtest.Database(t) + room
+		url := migrated.Database(t) + room
 		return open(t, postgres.Config{URL: url, Schema: "order", Prefix: "api_"}), open(t, postgres.Config{URL: url, Schema: "order", Prefix: "api_"})
 	})
 }

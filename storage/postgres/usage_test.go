@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"testing"
 
-	"github.com/strikeplate/strikeplate/internal/pgtest"
 	"github.com/strikeplate/strikeplate/storage"
 	"github.com/strikeplate/strikeplate/storage/postgres"
 	"github.com/strikeplate/strikeplate/storage/storagetest"
@@ -11,13 +10,13 @@ import (
 
 func TestUsage(t *testing.T) {
 	storagetest.RunUsage(t, func(t *testing.T) storage.Usage {
-		return open(t, postgres.Config{URL: pgtest.Database(t) + room})
+		return open(t, postgres.Config{URL: migrated.Database(t) + room})
 	})
 }
 
 func TestUsagePair(t *testing.T) {
 	storagetest.RunUsagePair(t, func(t *testing.T) (here, there storage.Usage) {
-		url := pgtest.Database(t) + room
+		url := migrated.Database(t) + room
 		return open(t, postgres.Config{URL: url}), open(t, postgres.Config{URL: url})
 	})
 }
@@ -29,7 +28,7 @@ func TestUsageInASchema(t *testing.T) {
 	}
 	storagetest.RunUsage(t, func(t *testing.T) storage.Usage {
 		return open(t, postgres.Config{
-			URL:    pgtest.Database(t) + room + "&default_query_exec_mode=simple_protocol",
+			URL:    inSchema.Database(t) + room + "&default_query_exec_mode=simple_protocol",
 			Schema: "order", Prefix: "api_",
 		})
 	})
