@@ -79,8 +79,8 @@ func TestMain(m *testing.M) {
 func build(t testing.TB, edits ...edit) string {
 	t.Helper()
 	name := "avoma"
-	for _, e := range edits {
-		name += fmt.Sprintf("-%x", sha256.Sum256([]byte(e.file+e.new)))[:9]
+	if len(edits) > 0 {
+		name = fmt.Sprintf("avoma-%x", sha256.Sum256(fmt.Append(nil, edits)))[:14]
 	}
 	return compile(t, name, filepath.Join("..", "..", "examples"), "./avoma", append(asTested[:len(asTested):len(asTested)], edits...)...)
 }

@@ -123,7 +123,7 @@ type onDisk struct {
 }
 
 func fillUp(t *testing.T, program string, d disk) {
-	m := startMember(t, "one server", program, "", "", newJar(t), "-db", filepath.Join(d.dir(), "demo.db"))
+	m := startMember(t, member{name: "one server", program: program}, "", "", newJar(t), "-db", filepath.Join(d.dir(), "demo.db"))
 	s := &onDisk{m: m}
 	if err := m.signIn(t.Context(), "admin"); err != nil {
 		t.Fatal(err)

@@ -113,7 +113,7 @@ var faults = []fault{
 // fallback.
 func redisStandsStill(t testing.TB, f *fleet) {
 	f.redis.Pause()
-	pause(t.Context(), 2*time.Second)
+	pause(t.Context(), 3*time.Second)
 	f.redis.Resume()
 	f.revocation(t, f.members[0], nil)
 }

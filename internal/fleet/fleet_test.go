@@ -24,7 +24,7 @@ const patience = 90 * time.Second
 
 // fleet is some instances over one PostgreSQL and one Redis, and a client.
 type fleet struct {
-	program  string // that it was started with
+	plan
 	postgres *pgtest.Server
 	redis    *redistest.Server
 	members  []*member
@@ -32,8 +32,7 @@ type fleet struct {
 
 	good      string // a key that is never touched
 	goodID    string
-	elsewhere string // another organisation's, whose limit is spent all the time
-	pace      time.Duration
+	elsewhere string   // another organisation's, whose limit is spent all the time
 	dead      []string // revoked keys
 	last      passes   // of the last one
 	stop      func()
@@ -45,12 +44,21 @@ type fleet struct {
 // pace is how often an instance is asked with the good key, usually.
 const pace = 150 * time.Millisecond
 
-func startFleet(t testing.TB, program string, n int, pace time.Duration) *fleet {
+// plan is what to start.
+type plan struct {
+	program   string
+	instances int
+	pace      time.Duration
+	broken    string // a promise, for a build that can break it
+}
+
+func startFleet(t testing.TB, p plan) *fleet {
 	t.Helper()
-	f := &fleet{program: program, pace: pace, postgres: pgtest.Start(t), redis: redistest.Start(t), ledger: newLedger(), recent: map[*member][]time.Time{}}
+	f := &fleet{plan: p, postgres: pgtest.Start(t), redis: redistest.Start(t), ledger: newLedger(), recent: map[*member][]time.Time{}}
 	jar := newJar(t)
-	for i := range n {
-		f.members = append(f.members, startMember(t, fmt.Sprintf("instance %d", i+1), program, f.postgres.URL(), f.redis.URL(), jar))
+	for i := range p.instances {
+		m := member{name: fmt.Sprintf("instance %d", i+1), program: p.program, broken: p.broken}
+		f.members = append(f.members, startMember(t, m, f.postgres.URL(), f.redis.URL(), jar))
 	}
 	first := f.members[0]
 	if err := first.signIn(t.Context(), "admin"); err != nil {
@@ -88,7 +96,9 @@ func (f *fleet) load(t testing.TB) {
 				pause(ctx, f.pace)
 			}
 		})
-		all.Go(func() { f.spend(ctx, m) })
+		for range spenders {
+			all.Go(func() { f.spend(ctx, m) })
+		}
 	}
 	f.stop = sync.OnceFunc(func() {
 		cancel()
@@ -224,8 +234,8 @@ func (f *fleet) watch(t testing.TB, by *member, lasts time.Duration) *watched {
 
 // passes says how long a revoked key passed on instances that didn't revoke it. It
 // was revoked at some moment until that was acknowledged, and last asked for within a
-// gap of what is known.
-type passes struct{ latest, acknowledged, gap time.Duration }
+// gap of what is known. The fault had begun before.
+type passes struct{ fault, latest, acknowledged, gap time.Duration }
 
 func (p *passes) note(a answer, asked time.Time) {
 	if a.err != nil || a.status != 200 || a.received.Before(asked) {
@@ -253,6 +263,7 @@ func (f *fleet) revocation(t testing.TB, by *member, fault func()) {
 	x := f.watch(t, by, lifetime)
 	insist(t, "rename the key", func() error { return by.rename(t.Context(), w.Key.ID, "renamed") })
 	pause(t.Context(), 100*time.Millisecond)
+	began := time.Now()
 	if fault != nil {
 		fault()
 	}
@@ -268,7 +279,7 @@ func (f *fleet) revocation(t testing.TB, by *member, fault func()) {
 	f.ledger.revoked[w.Key.ID] = true
 	f.ledger.mu.Unlock()
 	f.dead = append(f.dead, w.Secret)
-	f.last = passes{acknowledged: revoked.Sub(asked)}
+	f.last = passes{fault: asked.Sub(began), acknowledged: revoked.Sub(asked)}
 	for m, answers := range w.answers {
 		for _, a := range *answers {
 			if m != by {
@@ -358,7 +369,7 @@ func (f *fleet) usage(t testing.TB) {
 
 func TestFleet(t *testing.T) {
 	program := build(t)
-	f := startFleet(t, program, 3, pace)
+	f := startFleet(t, plan{program: program, instances: 3, pace: pace})
 	began := time.Now()
 	if *full {
 		f.directoryAgrees(t).judge(t)

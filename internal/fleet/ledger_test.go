@@ -146,6 +146,13 @@ func (l *ledger) counts(m *member, a answer) {
 	}
 }
 
+func around(late time.Duration) string {
+	if late < 0 {
+		return fmt.Sprintf("%v before", -late.Round(time.Microsecond))
+	}
+	return fmt.Sprintf("%v after", late.Round(time.Microsecond))
+}
+
 // verdict is about one invariant.
 type verdict struct {
 	holds             bool
@@ -213,8 +220,8 @@ func (l *ledger) verdicts() (all []verdict) {
 		line(l.resurrected == 0, "revoked keys stay revoked", "%d of %d requests passed", l.resurrected, l.askedDead)
 	}
 	if l.expiries > 0 {
-		line(l.lateExpired == 0 && l.askedExpired > 0, "expired keys are refused", "%d of %d requests passed, the latest %v before expiry (bound 0); %d expiries",
-			l.lateExpired, l.askedExpired, -l.expired.Round(time.Millisecond), l.expiries)
+		line(l.lateExpired == 0 && l.askedExpired > 0, "expired keys are refused", "%d of %d requests passed, the latest sent %s (bound 0); %d expiries",
+			l.lateExpired, l.askedExpired, around(l.expired), l.expiries)
 	}
 	line(l.refusedValid == 0 && l.valid > 0, "good keys are never answered 401", "%d of %d (and %d times unavailable)", l.refusedValid, l.valid, l.unavailable)
 	line(l.acceptedForeign == 0 && l.foreign > 0, "wrong secrets never pass", "%d of %d", l.acceptedForeign, l.foreign)

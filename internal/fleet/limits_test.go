@@ -8,14 +8,18 @@ import (
 	"time"
 )
 
-// spender asks with a key whose limit is spent all the time, at every instance.
+// spenders is how many ask an instance at a time, so that many requests wait, and
+// would pass, where the counters don't answer.
+const spenders = 4
+
+// spend asks an instance with a key whose limit is spent all the time.
 func (f *fleet) spend(ctx context.Context, m *member) {
 	for ctx.Err() == nil {
 		a := m.ask(ctx, f.elsewhere)
 		if ctx.Err() == nil {
 			f.ledger.spent(m, a)
 		}
-		pause(ctx, 50*time.Millisecond)
+		pause(ctx, spenders*50*time.Millisecond)
 	}
 }
 

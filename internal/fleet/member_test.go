@@ -24,27 +24,33 @@ type member struct {
 	*processtest.Server
 	name            string
 	program         string // what is started the next time
+	broken          string // the promise that it breaks, if its build can
 	postgres, redis *line
 	client          *http.Client
 	ahead           time.Duration // of its clock
 }
 
-func startMember(t testing.TB, name, program, postgres, redis string, jar http.CookieJar, more ...string) *member {
+func startMember(t testing.TB, started member, postgres, redis string, jar http.CookieJar, more ...string) *member {
 	t.Helper()
-	m := &member{name: name, program: program, client: &http.Client{Timeout: 10 * time.Second, Jar: jar, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	m := &started
+	m.client = &http.Client{Timeout: 10 * time.Second, Jar: jar, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	arguments := append([]string{"-credentials", "credentials.json"}, more...)
 	var through string
 	if postgres != "" {
-		m.postgres, through = newLine(t, name+"-postgres", postgres)
+		m.postgres, through = newLine(t, m.name+"-postgres", postgres)
 		arguments = append(arguments, "-db", through)
 	}
 	if redis != "" {
-		m.redis, through = newLine(t, name+"-redis", redis)
+		m.redis, through = newLine(t, m.name+"-redis", redis)
 		arguments = append(arguments, "-redis", through)
 	}
 	var err error
 	m.Server, err = processtest.Start(processtest.Config{
 		Name: "fleet",
+		Prepare: func(p *processtest.Server) error {
+			_, err := p.WriteFile("broken", m.broken)
+			return err
+		},
 		Command: func(p *processtest.Server) []string {
 			return append([]string{m.program, "-addr", fmt.Sprintf("127.0.0.1:%d", p.Port())}, arguments...)
 		},

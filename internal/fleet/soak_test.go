@@ -26,7 +26,7 @@ func TestSoak(t *testing.T) {
 	if *soak == 0 {
 		t.Skip("only with -soak, such as -soak 10m")
 	}
-	f := startFleet(t, build(t), 2, soakPace)
+	f := startFleet(t, plan{program: build(t), instances: 2, pace: soakPace})
 	began := time.Now()
 	reset := began
 	samples := make([][]sample, len(f.members))
