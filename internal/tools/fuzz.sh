@@ -22,8 +22,8 @@ packages | while read -r package dir; do
     cd "$dir"
     "$binary/fuzz.test" -test.list='^Fuzz' | while read -r target; do
         echo "==> $package $target"
-        # In a subshell of its own, so that it can't read the list.
-        # An input that is only interesting is not worth a minute of minimizing.
+        # What is only interesting is not worth a minute of minimizing; the list of
+        # targets is not for the binary to read.
         "$binary/fuzz.test" -test.fuzzminimizetime=1s -test.run='^$' -test.fuzz="^$target\$" -test.fuzztime="$fuzztime" \
             -test.fuzzcachedir="$(go env GOCACHE)/fuzz/$package" </dev/null
     done
