@@ -46,7 +46,7 @@ type Store struct {
 	users         map[string]storage.User
 	consumers     map[string]*consumer
 	usage         usage
-	replays       map[string]replays // by organisation
+	replays       map[string]*replays // by organisation
 	apps          apps
 	grants        grants
 	closed        bool
@@ -71,7 +71,7 @@ func New() *Store {
 		accounts:      make(map[string]account),
 		users:         make(map[string]storage.User),
 		consumers:     make(map[string]*consumer),
-		replays:       make(map[string]replays),
+		replays:       make(map[string]*replays),
 		apps:          apps{byID: make(map[string]storage.App), blocks: make(map[member]storage.Block)},
 		grants:        newGrants(),
 	}

@@ -9,8 +9,34 @@ import (
 
 var _ storage.Replays = (*Store)(nil)
 
-// replays are an organisation's, by the name of the request.
-type replays map[string]storage.Replay
+// replays are an organisation's.
+type replays struct {
+	all   map[string]storage.Replay // by the name of the request
+	first time.Time                 // none expires before
+}
+
+// clear removes what has expired.
+func (of *replays) clear(now time.Time) {
+	if of.first.After(now) {
+		return
+	}
+	of.first = time.Time{}
+	for name, r := range of.all {
+		switch {
+		case !r.Expires.After(now):
+			delete(of.all, name)
+		case of.first.IsZero() || r.Expires.Before(of.first):
+			of.first = r.Expires
+		}
+	}
+}
+
+func (of *replays) put(r storage.Replay) {
+	if len(of.all) == 0 || r.Expires.Before(of.first) {
+		of.first = r.Expires
+	}
+	of.all[r.Request] = r
+}
 
 // BeginReplay implements [storage.Replays].
 func (s *Store) BeginReplay(ctx context.Context, r storage.Replay) (storage.Replay, bool, error) {
@@ -23,23 +49,19 @@ func (s *Store) BeginReplay(ctx context.Context, r storage.Replay) (storage.Repl
 	}
 	defer unlock()
 	of := s.replays[r.Organisation]
-	if known, ok := of[r.Request]; ok && known.Expires.After(r.Begun) {
+	if of == nil {
+		of = &replays{all: make(map[string]storage.Replay)}
+	}
+	if known, ok := of.all[r.Request]; ok && known.Expires.After(r.Begun) {
 		return known, false, nil
 	}
-	for name, known := range of {
-		if !known.Expires.After(r.Begun) {
-			delete(of, name)
-		}
-	}
-	if len(of) >= storage.MaxReplays {
+	of.clear(r.Begun)
+	if len(of.all) >= storage.MaxReplays {
 		return storage.Replay{}, false, storage.ErrReplays
 	}
-	if of == nil {
-		of = make(replays)
-		s.replays[r.Organisation] = of
-	}
 	r.Begun, r.Expires = r.Begun.UTC().Truncate(time.Microsecond), r.Expires.UTC().Truncate(time.Microsecond)
-	of[r.Request] = r
+	of.put(r)
+	s.replays[r.Organisation] = of
 	return r, true, nil
 }
 
@@ -51,16 +73,19 @@ func (s *Store) SettleReplay(ctx context.Context, organisation, request, target 
 	}
 	defer unlock()
 	of := s.replays[organisation]
-	r, ok := of[request]
+	if of == nil {
+		return storage.ErrNotFound
+	}
+	r, ok := of.all[request]
 	if !ok || r.Target != "" || !storage.ValidText(target) {
 		return storage.ErrNotFound
 	}
 	if target == "" {
-		delete(of, request)
+		delete(of.all, request)
 		return nil
 	}
 	r.Target = target
-	of[request] = r
+	of.all[request] = r
 	return nil
 }
 
@@ -73,16 +98,16 @@ func (s *Store) PruneReplays(ctx context.Context, now time.Time, limit int) (int
 	defer unlock()
 	removed := 0
 	for organisation, of := range s.replays {
-		for name, r := range of {
+		for name, r := range of.all {
 			if removed == storage.BatchSize(limit) {
 				return removed, nil
 			}
 			if !r.Expires.After(now) {
-				delete(of, name)
+				delete(of.all, name)
 				removed++
 			}
 		}
-		if len(of) == 0 {
+		if len(of.all) == 0 {
 			delete(s.replays, organisation)
 		}
 	}

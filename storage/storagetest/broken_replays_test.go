@@ -55,7 +55,12 @@ func TestBrokenReplaysFail(t *testing.T) {
 
 // The cases pass on what the broken stores are made of.
 func TestSoundReplaysPass(t *testing.T) {
+	done := make(map[string]bool)
 	for _, b := range brokenReplays {
+		if done[b.caught] {
+			continue
+		}
+		done[b.caught] = true
 		if got := failures(t, func(tb testing.TB) { storagetest.ReplayCase(tb, b.caught, replaying(replayTwin{})()) }); len(got) > 0 {
 			t.Errorf("a sound store fails %s: %v", b.caught, got)
 		}
@@ -103,12 +108,13 @@ func (s *replayTwin) PruneReplays(ctx context.Context, now time.Time, limit int)
 type looksFirst struct {
 	counts, resettles bool
 
-	mu  sync.Mutex
-	all map[[2]string]storage.Replay
+	mu   sync.Mutex
+	all  map[[2]string]storage.Replay
+	held map[string]int // by organisation
 }
 
 func newLooksFirst(s *looksFirst) storage.Replays {
-	s.all = map[[2]string]storage.Replay{}
+	s.all, s.held = map[[2]string]storage.Replay{}, map[string]int{}
 	return s
 }
 
@@ -116,12 +122,7 @@ func (s *looksFirst) BeginReplay(_ context.Context, r storage.Replay) (storage.R
 	name := [2]string{r.Organisation, r.Request}
 	s.mu.Lock()
 	known, ok := s.all[name]
-	held := 0
-	for _, other := range s.all {
-		if other.Organisation == r.Organisation {
-			held++
-		}
-	}
+	held := s.held[r.Organisation]
 	s.mu.Unlock()
 	if ok {
 		return known, false, nil
@@ -135,6 +136,9 @@ func (s *looksFirst) BeginReplay(_ context.Context, r storage.Replay) (storage.R
 	r.Begun, r.Expires = r.Begun.Truncate(time.Microsecond), r.Expires.Truncate(time.Microsecond)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if _, ok := s.all[name]; !ok {
+		s.held[r.Organisation]++
+	}
 	s.all[name] = r
 	return r, true, nil
 }
@@ -151,6 +155,7 @@ func (s *looksFirst) SettleReplay(_ context.Context, organisation, request, targ
 	s.all[name] = r
 	if target == "" {
 		delete(s.all, name)
+		s.held[organisation]--
 	}
 	return nil
 }

@@ -94,7 +94,12 @@ func TestBrokenUsageFails(t *testing.T) {
 
 // The cases pass on what the broken stores are made of.
 func TestSoundUsagePasses(t *testing.T) {
+	done := make(map[string]bool)
 	for _, b := range brokenUsage {
+		if done[b.caught] {
+			continue
+		}
+		done[b.caught] = true
 		if got := failures(t, func(tb testing.TB) { storagetest.UsageCase(tb, b.caught, counting(usageTwin{})()) }); len(got) > 0 {
 			t.Errorf("a sound store fails %s: %v", b.caught, got)
 		}
