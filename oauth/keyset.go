@@ -9,6 +9,7 @@ import (
 	"errors"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/json"
@@ -22,6 +23,19 @@ type signingKey struct {
 	thumbprint []byte
 	// retired: the issuer no longer has it. What was signed with it no longer counts.
 	retired atomic.Bool
+	until   atomic.Int64 // when it is too old, unless it is fetched again, on the tracker's scale
+}
+
+// counts reports whether what was signed with it may be believed, remembered or not.
+func (k *signingKey) counts(age time.Duration) bool {
+	return !k.retired.Load() && age <= time.Duration(k.until.Load())
+}
+
+// lasts says until when the keys count.
+func (s *keySet) lasts(until time.Duration) {
+	for _, k := range s.keys {
+		k.until.Store(int64(until))
+	}
 }
 
 // keySet is an issuer's signing keys. It isn't changed after it was made.

@@ -59,6 +59,7 @@ func newKeySource(r *Resource, issuer string, f Fetch) *keySource {
 // fix sets keys for ever.
 func (s *keySource) fix(set *keySet) {
 	s.fixed = true
+	set.lasts(forever)
 	s.current.Store(set)
 }
 
@@ -243,6 +244,7 @@ func (s *keySource) load(ctx context.Context, place *string) error {
 	if err != nil {
 		return fmt.Errorf("GET %s: %w", *place, err)
 	}
+	set.lasts(asked + s.fetch.MaxStale)
 	s.current.Store(set)
 	s.fetched.Store(int64(asked))
 	if before != nil {

@@ -201,13 +201,17 @@ func TestStaleKeysAreServedForAWhile(t *testing.T) {
 				t.Errorf("%s: no cause", name)
 			}
 		}
+		remembered := bearer(loginToken(t, "first", claims{"exp": time.Now().Add(3 * time.Hour).Unix(), "iat": nil}))
+		letIn(t, j, remembered)
 		time.Sleep(time.Hour) // of the bubble's clock
+		refused(t, j, remembered, 503, strikeplate.CodeUnavailable)
 		for range 3 {
 			refused(t, j, bearer(loginToken(t, "first", claims{"exp": time.Now().Add(time.Hour).Unix(), "iat": nil})), 503, strikeplate.CodeUnavailable)
 		}
 		n.say(keysURL, keySet(t, firstKey))
 		time.Sleep(time.Second) // of the bubble's clock
 		letIn(t, j, bearer(loginToken(t, "first", claims{"exp": time.Now().Add(time.Hour).Unix(), "iat": nil})))
+		letIn(t, j, remembered)
 	})
 }
 

@@ -55,7 +55,7 @@ const forever = time.Duration(1<<63 - 1)
 // counts reports whether a remembered token may be believed.
 func (e *entry) counts(t *freshness.Tracker, age time.Duration) bool {
 	switch {
-	case age >= e.until || e.key != nil && e.key.retired.Load():
+	case age >= e.until || e.key != nil && !e.key.counts(age):
 		return false
 	case e.followed:
 		return t.IsFresh(age) && t.RecordCurrent(&e.grant) && t.RecordCurrent(&e.app)
