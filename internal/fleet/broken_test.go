@@ -62,6 +62,7 @@ func TestBrokenBuilds(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a server")
 	}
+	alongside(t)
 	for _, b := range brokenBuilds {
 		t.Run(strings.ReplaceAll(b.name, " ", "-"), func(t *testing.T) {
 			if !*full && !b.short {

@@ -367,7 +367,17 @@ func (f *fleet) usage(t testing.TB) {
 	}
 }
 
+// alongside lets the short list go on while the broken build is made. What is measured
+// in whole is measured alone.
+func alongside(t *testing.T) {
+	t.Helper()
+	if !*full {
+		t.Parallel()
+	}
+}
+
 func TestFleet(t *testing.T) {
+	alongside(t)
 	program := build(t)
 	f := startFleet(t, plan{program: program, instances: 3, pace: pace})
 	began := time.Now()

@@ -232,10 +232,18 @@ func TestIssuerDown(t *testing.T) {
 	verdict{all.unavailable == 0 && all.passed > 0, "tokens are checked though their issuer is down",
 		fmt.Sprintf("%d passed, %d could not be checked", all.passed, all.unavailable)}.judge(t)
 
-	// Nothing is said for longer than the keys count.
+	// Nothing is said for longer than the keys count, for tokens that are remembered
+	// neither.
+	remembered := i.token(t)
+	if a := present(t.Context(), servers[0], remembered); a.status != http.StatusOK {
+		t.Errorf("a token, while the keys still count: %d", a.status)
+	}
 	late := i.await(t, servers, http.StatusOK, http.StatusServiceUnavailable).Sub(silent)
 	verdict{late <= maxStale, "keys count no longer than MaxStale while they can't be fetched",
 		fmt.Sprintf("the latest token passed %v after the issuer fell silent (bound %v)", late.Round(time.Millisecond), maxStale)}.judge(t)
+	if a := present(t.Context(), servers[0], remembered); a.status != http.StatusServiceUnavailable {
+		t.Errorf("a token that was seen before, after the keys were too old: %d", a.status)
+	}
 	over := i.during(t, servers[:1], 2*time.Second)
 	if over.passed > 0 {
 		t.Errorf("%d tokens passed after the keys were too old", over.passed)
