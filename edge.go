@@ -1,7 +1,6 @@
 package strikeplate
 
 import (
-	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -117,7 +116,7 @@ func (e *edge) requestID(peer netip.Addr, r *http.Request) string {
 			return ids[0]
 		}
 	}
-	return rand.Text()
+	return newRequestID()
 }
 
 // validRequestID keeps log injection and oversized ids out.
