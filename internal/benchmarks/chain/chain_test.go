@@ -11,7 +11,7 @@ import (
 // TestMain lets a test start this binary as a server, as the program does itself.
 func TestMain(m *testing.M) {
 	if i := slices.Index(os.Args, "-serve"); i > 0 && i+1 < len(os.Args) {
-		if err := serve(os.Args[i+1]); err != nil {
+		if err := serve(os.Args[i+1], ""); err != nil {
 			panic(err)
 		}
 		return

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,7 +31,9 @@ type served struct {
 
 // serve runs a chain on a free port until its standard input ends. Each line of
 // the input asks for the processor time that was used so far.
-func serve(name string) error {
+//
+// Where profiles is a directory, it writes there what it spent its time on.
+func serve(name, profiles string) error {
 	newChain, ok := chains[name]
 	if !ok {
 		return fmt.Errorf("no chain %q", name)
@@ -46,6 +50,17 @@ func serve(name string) error {
 	server := &http.Server{Handler: c.handler, ReadHeaderTimeout: time.Minute}
 	defer func() { _ = server.Close() }()
 	go func() { _ = server.Serve(l) }()
+	if profiles != "" {
+		f, err := os.Create(filepath.Join(profiles, strings.ReplaceAll(name, " ", "-")+".pprof"))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = f.Close() }()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	out := json.NewEncoder(os.Stdout)
 	if err := out.Encode(served{l.Addr().String(), c.allowed}); err != nil {
 		return err
@@ -57,6 +72,9 @@ func serve(name string) error {
 	}
 	return nil
 }
+
+// profileDir is where servers write profiles; empty: nowhere.
+var profileDir string
 
 // remote is a server in a process of its own, and connections to it.
 type remote struct {
@@ -74,7 +92,7 @@ func startRemote(name string) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &remote{cmd: exec.CommandContext(context.Background(), self, "-serve", name)}
+	s := &remote{cmd: exec.CommandContext(context.Background(), self, "-serve", name, "-profile", profileDir)}
 	s.cmd.Stderr = os.Stderr
 	if s.input, err = s.cmd.StdinPipe(); err != nil {
 		return nil, err

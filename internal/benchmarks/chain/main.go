@@ -5,6 +5,7 @@
 //	go run ./chain -report       # only print
 //	go run ./chain -quick        # a tenth of the rounds, to see that it works
 //	go run ./chain -only loopback
+//	go run ./chain -profile dir  # a processor profile of each server, for go tool pprof
 //
 // The peers do less: see the comments of each. Chains take turns in short rounds,
 // and what is compared are medians of the ratios round by round, so that other work
@@ -51,16 +52,18 @@ func main() {
 	report := flag.Bool("report", false, "exit with 0 though a target is missed")
 	quick := flag.Bool("quick", false, "a tenth of the rounds")
 	only := flag.String("only", "", "one table: process or loopback")
+	profiles := flag.String("profile", "", "a directory for processor profiles of the servers on loopback")
 	role := flag.String("serve", "", "for the program itself: serve this chain")
 	flag.Parse()
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	if *role != "" {
-		if err := serve(*role); err != nil {
+		if err := serve(*role, *profiles); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(2)
 		}
 		return
 	}
+	profileDir = *profiles
 	missed, err := run(*only, *quick)
 	switch {
 	case err != nil:
