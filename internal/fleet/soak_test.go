@@ -54,7 +54,7 @@ func TestSoak(t *testing.T) {
 	for i, m := range f.members {
 		grown(m.name+"'s live heap", "KiB", samples[i], 0.1, 2048, func(s sample) float64 { return s.heap }).judge(t)
 		grown(m.name+"'s resident memory", "KiB", samples[i], 0.15, 0, func(s sample) float64 { return s.resident }).judge(t)
-		grown(m.name+"'s goroutines", "", samples[i], 0.1, 3, func(s sample) float64 { return s.goroutines }).judge(t)
+		grown(m.name+"'s number of goroutines", "goroutines", samples[i], 0.1, 3, func(s sample) float64 { return s.goroutines }).judge(t)
 	}
 	f.audit(t)
 	f.usage(t)
