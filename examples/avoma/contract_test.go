@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/strikeplate/strikeplate/examples/internal/demo"
+	"github.com/strikeplate/strikeplate/examples/internal/demotest"
 	"github.com/strikeplate/strikeplate/examples/internal/meetings"
 	"github.com/strikeplate/strikeplate/scope"
 )
@@ -39,7 +40,7 @@ func TestEveryResponseHasItsFields(t *testing.T) {
 		{"", "/openapi.json", 200, "6000"},
 		{"", "/sign-in", 200, "6000"},
 	} {
-		r := s.get(t, test.key, test.path)
+		r := s.Get(t, test.key, test.path)
 		if r.StatusCode != test.status {
 			t.Errorf("%s %s: %d, want %d", test.key, test.path, r.StatusCode, test.status)
 		}
@@ -64,10 +65,10 @@ func TestWhoCallsIsRefusedOrTold(t *testing.T) {
 		"002-103: the pair as Bearer": "Bearer " + key,
 		"002-103: the pair as Basic":  "Basic " + base64.StdEncoding.EncodeToString([]byte(key)),
 	} {
-		r := s.get(t, "", "/v1/whoami", "Authorization", header)
-		who := decode[map[string]any](t, r)
+		r := s.Get(t, "", "/v1/whoami", "Authorization", header)
+		who := demotest.Decode[map[string]any](t, r)
 		if r.StatusCode != http.StatusOK || who["access"] != "user-full" || who["subject"] != "usr_bo" || who["credential"] != s.Keys["user_full"].ID {
-			t.Errorf("%s: %d %s", name, r.StatusCode, r.body)
+			t.Errorf("%s: %d %s", name, r.StatusCode, r.Body)
 		}
 	}
 	for name, header := range map[string]string{
@@ -77,10 +78,10 @@ func TestWhoCallsIsRefusedOrTold(t *testing.T) {
 		"something else":      "Bearer sk_live_123",
 		"a key and a comment": "Bearer " + key + " please",
 	} {
-		refusal(t, name, s.get(t, "", "/v1/meetings", "Authorization", header), http.StatusUnauthorized, "invalid_api_key")
+		refusal(t, name, s.Get(t, "", "/v1/meetings", "Authorization", header), http.StatusUnauthorized, "invalid_api_key")
 	}
-	refusal(t, "nothing", s.get(t, "", "/v1/meetings"), http.StatusUnauthorized, "missing_api_key")
-	refusal(t, "in the URL", s.get(t, "", "/v1/meetings?api_key="+key), http.StatusUnauthorized, "missing_api_key")
+	refusal(t, "nothing", s.Get(t, "", "/v1/meetings"), http.StatusUnauthorized, "missing_api_key")
+	refusal(t, "in the URL", s.Get(t, "", "/v1/meetings?api_key="+key), http.StatusUnauthorized, "missing_api_key")
 }
 
 // flipped is another character.
@@ -100,16 +101,16 @@ func TestRecordingsAreSound(t *testing.T) {
 			path = "/v1/meetings/" + rec.Meeting + "/recording"
 		}
 	}
-	r := s.get(t, "org_limited", path)
+	r := s.Get(t, "org_limited", path)
 	if r.StatusCode != http.StatusOK || r.Header.Get("Content-Type") != "audio/wav" || !strings.HasPrefix(r.Header.Get("Content-Disposition"), "attachment") ||
-		string(r.body[:4]) != "RIFF" || string(r.body[8:12]) != "WAVE" || len(r.body) < 6000 {
-		t.Errorf("%d %v, %d bytes", r.StatusCode, r.Header, len(r.body))
+		string(r.Body[:4]) != "RIFF" || string(r.Body[8:12]) != "WAVE" || len(r.Body) < 6000 {
+		t.Errorf("%d %v, %d bytes", r.StatusCode, r.Header, len(r.Body))
 	}
-	part := s.get(t, "org_limited", path, "Range", "bytes=0-3")
-	if part.StatusCode != http.StatusPartialContent || string(part.body) != "RIFF" {
-		t.Errorf("a range: %d %q", part.StatusCode, part.body)
+	part := s.Get(t, "org_limited", path, "Range", "bytes=0-3")
+	if part.StatusCode != http.StatusPartialContent || string(part.Body) != "RIFF" {
+		t.Errorf("a range: %d %q", part.StatusCode, part.Body)
 	}
-	refusal(t, "the sound without a key", s.get(t, "", path), http.StatusUnauthorized, "missing_api_key")
+	refusal(t, "the sound without a key", s.Get(t, "", path), http.StatusUnauthorized, "missing_api_key")
 }
 
 // openapi.json names the routes that there are, with the levels that they require.
@@ -157,8 +158,8 @@ func TestOpenAPIIsTheRegistry(t *testing.T) {
 	for pattern := range described {
 		t.Errorf("%s is described and not declared", pattern)
 	}
-	served := start(t, demo.Options{}).get(t, "", "/openapi.json")
-	if string(served.body) != string(openAPI) {
+	served := start(t, demo.Options{}).Get(t, "", "/openapi.json")
+	if string(served.Body) != string(openAPI) {
 		t.Error("another document is served")
 	}
 }
@@ -166,7 +167,7 @@ func TestOpenAPIIsTheRegistry(t *testing.T) {
 // A database that is filled stays as it is: another start, or another instance
 // at the same time, knows the same keys.
 func TestKeysOutliveTheServer(t *testing.T) {
-	databases(t, func(t *testing.T, db string) {
+	demotest.Databases(t, func(t *testing.T, db string) {
 		file := filepath.Join(t.TempDir(), "credentials.json")
 		first := start(t, demo.Options{DB: db, Credentials: file})
 		second := start(t, demo.Options{DB: db, Credentials: file})
@@ -180,8 +181,8 @@ func TestKeysOutliveTheServer(t *testing.T) {
 			}
 		}
 		for _, s := range []*server{first, second} {
-			if r := s.get(t, "legacy", "/v1/whoami"); r.StatusCode != http.StatusOK {
-				t.Errorf("%d %s", r.StatusCode, r.body)
+			if r := s.Get(t, "legacy", "/v1/whoami"); r.StatusCode != http.StatusOK {
+				t.Errorf("%d %s", r.StatusCode, r.Body)
 			}
 		}
 		renewed := start(t, demo.Options{DB: db, Reseed: true})
@@ -190,10 +191,10 @@ func TestKeysOutliveTheServer(t *testing.T) {
 				t.Errorf("%s is as before", name)
 			}
 		}
-		r := renewed.get(t, "", "/v1/whoami", "Authorization", "Bearer "+first.Keys["org_full"].Key)
+		r := renewed.Get(t, "", "/v1/whoami", "Authorization", "Bearer "+first.Keys["org_full"].Key)
 		refusal(t, "an old key after -reseed", r, http.StatusUnauthorized, "invalid_api_key")
-		if r := renewed.get(t, "org_full", "/v1/whoami"); r.StatusCode != http.StatusOK {
-			t.Errorf("a fresh key: %d %s", r.StatusCode, r.body)
+		if r := renewed.Get(t, "org_full", "/v1/whoami"); r.StatusCode != http.StatusOK {
+			t.Errorf("a fresh key: %d %s", r.StatusCode, r.Body)
 		}
 		got, _ := renewed.list(t, "org_full", "")
 		if !slices.Equal(got, expected(meetings.Generate(), acme)) {
@@ -204,7 +205,7 @@ func TestKeysOutliveTheServer(t *testing.T) {
 
 // Eight instances that start at the same time on an empty database fill it once.
 func TestOneInstanceFillsTheDatabase(t *testing.T) {
-	databases(t, func(t *testing.T, db string) {
+	demotest.Databases(t, func(t *testing.T, db string) {
 		servers := make(chan *server)
 		const instances = 8
 		for range instances {

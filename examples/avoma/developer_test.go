@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/strikeplate/strikeplate/examples/internal/demo"
+	"github.com/strikeplate/strikeplate/examples/internal/demotest"
 )
 
 const developer = "/settings/developer/api"
@@ -19,41 +20,33 @@ type keyInfo struct {
 }
 
 // call uses the Developer page's JSON API as whoever is signed in.
-func (s *server) call(t *testing.T, method, path, body string, headers ...string) response {
+func (s *server) call(t *testing.T, method, path, body string, headers ...string) demotest.Response {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, s.BaseURL+developer+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	return s.do(t, r)
+	return s.Send(t, method, developer+path, body, append([]string{"Content-Type", "application/json"}, headers...)...)
 }
 
 // want checks an answer of the Developer page's API.
-func want(t *testing.T, what string, r response, status int, code string) {
+func want(t *testing.T, what string, r demotest.Response, status int, code string) {
 	t.Helper()
 	got := struct{ Code string }{}
-	if len(r.body) > 0 && status >= 400 {
-		got = decode[struct{ Code string }](t, r)
+	if len(r.Body) > 0 && status >= 400 {
+		got = demotest.Decode[struct{ Code string }](t, r)
 	}
 	if r.StatusCode != status || got.Code != code {
-		t.Errorf("%s: %d %q, want %d %q: %s", what, r.StatusCode, got.Code, status, code, r.body)
+		t.Errorf("%s: %d %q, want %d %q: %s", what, r.StatusCode, got.Code, status, code, r.Body)
 	}
 }
 
 // key is a demo key's record, as the signed-in user sees it.
 func (s *server) key(t *testing.T, name string) keyInfo {
 	t.Helper()
-	return decode[keyInfo](t, s.call(t, http.MethodGet, "/keys/"+s.Keys[name].ID, ""))
+	return demotest.Decode[keyInfo](t, s.call(t, http.MethodGet, "/keys/"+s.Keys[name].ID, ""))
 }
 
 // whoami asks with the text of a key.
-func (s *server) whoami(t *testing.T, key string) response {
+func (s *server) whoami(t *testing.T, key string) demotest.Response {
 	t.Helper()
-	return s.get(t, "", "/v1/whoami", "Authorization", "Bearer "+key)
+	return s.Get(t, "", "/v1/whoami", "Authorization", "Bearer "+key)
 }
 
 type createdKey struct {
@@ -73,7 +66,7 @@ func Test002_90_AdminsOnly(t *testing.T) {
 	} {
 		want(t, "002-90a member: "+call[0]+" "+call[1], member.call(t, call[0], call[1], call[2]), http.StatusForbidden, "forbidden")
 	}
-	if r := member.get(t, "", "/settings/developer"); r.StatusCode != http.StatusForbidden {
+	if r := member.Get(t, "", "/settings/developer"); r.StatusCode != http.StatusForbidden {
 		t.Errorf("002-90b: the page answers a member %d", r.StatusCode)
 	}
 	other := s.as(t, "other_admin")
@@ -98,25 +91,25 @@ func Test002_19_CreatingKeys(t *testing.T) {
 		"002-9a: legacy":                         `{"name": "x", "access": "legacy"}`,
 	} {
 		if r := admin.call(t, http.MethodPost, "/keys", body); r.StatusCode != http.StatusBadRequest && r.StatusCode != http.StatusUnprocessableEntity {
-			t.Errorf("%s: %d %s", what, r.StatusCode, r.body)
+			t.Errorf("%s: %d %s", what, r.StatusCode, r.Body)
 		}
 	}
 	r := admin.call(t, http.MethodPost, "/keys", `{"name": "Zapier – CS Team", "access": "user-limited", "owner": "usr_bo"}`)
 	want(t, "002-95…101", r, http.StatusCreated, "")
-	created := decode[createdKey](t, r)
+	created := demotest.Decode[createdKey](t, r)
 	if strings.Count(created.Secret, ":") != 1 || created.Key.Owner != "usr_bo" || created.Key.Creator != "usr_ada" {
-		t.Errorf("002-103: %s", r.body)
+		t.Errorf("002-103: %s", r.Body)
 	}
-	if r := s.whoami(t, created.Secret); r.StatusCode != http.StatusOK || !strings.Contains(string(r.body), `"user-limited"`) {
-		t.Errorf("002-6: %d %s", r.StatusCode, r.body)
+	if r := s.whoami(t, created.Secret); r.StatusCode != http.StatusOK || !strings.Contains(string(r.Body), `"user-limited"`) {
+		t.Errorf("002-6: %d %s", r.StatusCode, r.Body)
 	}
 	tag := admin.call(t, http.MethodGet, "/keys/"+created.Key.ID, "").Header.Get("Etag")
 	for what, body := range map[string]string{"002-81, 002-126": `{"access": "org-full"}`, "002-84, 002-128a": `{"owner": "usr_cy"}`} {
 		if r := admin.call(t, http.MethodPatch, "/keys/"+created.Key.ID, body, "If-Match", tag); r.StatusCode < 400 {
-			t.Errorf("%s: %d %s", what, r.StatusCode, r.body)
+			t.Errorf("%s: %d %s", what, r.StatusCode, r.Body)
 		}
 	}
-	if now := decode[keyInfo](t, admin.call(t, http.MethodGet, "/keys/"+created.Key.ID, "")); now.Access != "user-limited" || now.Owner != "usr_bo" {
+	if now := demotest.Decode[keyInfo](t, admin.call(t, http.MethodGet, "/keys/"+created.Key.ID, "")); now.Access != "user-limited" || now.Owner != "usr_bo" {
 		t.Errorf("002-81, 002-84: now %+v", now)
 	}
 }
@@ -129,7 +122,7 @@ func Test002_87_TenKeys(t *testing.T) {
 	for i := made; i < 10; i++ {
 		r := admin.call(t, http.MethodPost, "/keys", fmt.Sprintf(`{"name": "Key of reporting %d", "access": "org-limited"}`, i))
 		want(t, "002-87a", r, http.StatusCreated, "")
-		last = decode[createdKey](t, r)
+		last = demotest.Decode[createdKey](t, r)
 	}
 	eleventh := `{"name": "One more", "access": "org-limited"}`
 	want(t, "002-87a the eleventh", admin.call(t, http.MethodPost, "/keys", eleventh), http.StatusConflict, "key_limit_reached")
@@ -142,10 +135,10 @@ func Test002_87_TenKeys(t *testing.T) {
 }
 
 func Test002_107_ManagingKeys(t *testing.T) {
-	databases(t, func(t *testing.T, db string) {
+	demotest.Databases(t, func(t *testing.T, db string) {
 		s := start(t, demo.Options{DB: db})
 		admin := s.as(t, "admin")
-		list := decode[struct{ Data []keyInfo }](t, admin.call(t, http.MethodGet, "/keys", ""))
+		list := demotest.Decode[struct{ Data []keyInfo }](t, admin.call(t, http.MethodGet, "/keys", ""))
 		byID := make(map[string]keyInfo)
 		for _, k := range list.Data {
 			byID[k.ID] = k
@@ -167,12 +160,12 @@ func Test002_107_ManagingKeys(t *testing.T) {
 		// Rename: nothing else changes.
 		tag := admin.call(t, http.MethodGet, "/keys/"+limited.ID, "").Header.Get("Etag")
 		want(t, "002-110a", admin.call(t, http.MethodPatch, "/keys/"+limited.ID, `{"name": "Zapier"}`, "If-Match", tag), http.StatusOK, "")
-		if r := s.get(t, "user_limited", "/v1/meetings"); r.StatusCode != http.StatusOK || admin.key(t, "user_limited").Name != "Zapier" {
+		if r := s.Get(t, "user_limited", "/v1/meetings"); r.StatusCode != http.StatusOK || admin.key(t, "user_limited").Name != "Zapier" {
 			t.Errorf("002-110b: %d", r.StatusCode)
 		}
 
 		// Copy: the text that was shown at creation.
-		revealed := decode[struct{ Secret string }](t, admin.call(t, http.MethodPost, "/keys/"+limited.ID+"/reveal", ""))
+		revealed := demotest.Decode[struct{ Secret string }](t, admin.call(t, http.MethodPost, "/keys/"+limited.ID+"/reveal", ""))
 		if revealed.Secret != s.Keys["user_limited"].Key {
 			t.Errorf("002-109, 002-136a: another text is copied: %d characters", len(revealed.Secret))
 		}
@@ -180,12 +173,12 @@ func Test002_107_ManagingKeys(t *testing.T) {
 		// Regenerate: the old secret is dead, the name stays, others don't notice.
 		r := admin.call(t, http.MethodPost, "/keys/"+limited.ID+"/regenerate", "")
 		want(t, "002-112", r, http.StatusOK, "")
-		fresh := decode[createdKey](t, r)
+		fresh := demotest.Decode[createdKey](t, r)
 		if fresh.Key.ID != limited.ID || fresh.Key.Name != "Zapier" {
 			t.Errorf("002-120: %+v", fresh.Key)
 		}
-		refusal(t, "002-120 the old one", s.get(t, "user_limited", "/v1/whoami"), http.StatusUnauthorized, "invalid_api_key")
-		for what, r := range map[string]response{"the new one": s.whoami(t, fresh.Secret), "another key": s.get(t, "user_full", "/v1/whoami")} {
+		refusal(t, "002-120 the old one", s.Get(t, "user_limited", "/v1/whoami"), http.StatusUnauthorized, "invalid_api_key")
+		for what, r := range map[string]demotest.Response{"the new one": s.whoami(t, fresh.Secret), "another key": s.Get(t, "user_full", "/v1/whoami")} {
 			if r.StatusCode != http.StatusOK {
 				t.Errorf("002-120, 002-123 %s: %d", what, r.StatusCode)
 			}
@@ -197,7 +190,7 @@ func Test002_107_ManagingKeys(t *testing.T) {
 		want(t, "002-111 for ever", admin.call(t, http.MethodPost, "/keys/"+limited.ID+"/regenerate", ""), http.StatusConflict, "revoked_api_key")
 
 		// An old sign-in copies nothing.
-		s.control(t, "/demo/clock", `{"advance": "1h"}`)
+		s.Control(t, "/demo/clock", `{"advance": "1h"}`)
 		want(t, "002-109 an hour later", admin.call(t, http.MethodPost, "/keys/"+org.ID+"/reveal", ""), http.StatusForbidden, "fresh_sign_in_required")
 	})
 }
@@ -214,9 +207,9 @@ func Test002_71_LegacyIsViewedAndRevoked(t *testing.T) {
 	want(t, "002-73a rotate", admin.call(t, http.MethodPost, "/keys/"+legacy.ID+"/rotate", `{"overlap_seconds": 60}`), http.StatusConflict, "legacy_key")
 	want(t, "002-73a regenerate", admin.call(t, http.MethodPost, "/keys/"+legacy.ID+"/regenerate", ""), http.StatusConflict, "legacy_key")
 	want(t, "002-109 copy", admin.call(t, http.MethodPost, "/keys/"+legacy.ID+"/reveal", ""), http.StatusConflict, "secret_not_kept")
-	if r := s.get(t, "legacy", "/v1/meetings"); r.StatusCode != http.StatusOK {
+	if r := s.Get(t, "legacy", "/v1/meetings"); r.StatusCode != http.StatusOK {
 		t.Errorf("002-70: %d", r.StatusCode)
 	}
 	want(t, "002-73b revoke", admin.call(t, http.MethodPost, "/keys/"+legacy.ID+"/revoke", "{}"), http.StatusOK, "")
-	refusal(t, "002-73b", s.get(t, "legacy", "/v1/meetings"), http.StatusUnauthorized, "revoked_api_key")
+	refusal(t, "002-73b", s.Get(t, "legacy", "/v1/meetings"), http.StatusUnauthorized, "revoked_api_key")
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/strikeplate/strikeplate/examples/internal/demo"
+	"github.com/strikeplate/strikeplate/examples/internal/demotest"
 	"github.com/strikeplate/strikeplate/examples/internal/meetings"
 )
 
@@ -74,11 +75,11 @@ func (s *server) list(t *testing.T, key, query string) (ids []string, total stri
 		if next != "" {
 			values.Set("cursor", next)
 		}
-		r := s.get(t, key, "/v1/meetings?"+values.Encode())
+		r := s.Get(t, key, "/v1/meetings?"+values.Encode())
 		if r.StatusCode != http.StatusOK {
-			t.Fatalf("%s: meetings?%s: %d %s", key, values.Encode(), r.StatusCode, r.body)
+			t.Fatalf("%s: meetings?%s: %d %s", key, values.Encode(), r.StatusCode, r.Body)
 		}
-		page := decode[listed](t, r)
+		page := demotest.Decode[listed](t, r)
 		for _, m := range page.Data {
 			ids = append(ids, m.ID)
 		}
@@ -122,7 +123,7 @@ func TestDataHaveEveryKind(t *testing.T) {
 // For each key: the list by cursors, the list by pages, the count, each single
 // meeting and each of its parts show what the plain computation says.
 func TestEverythingAgreesOnWhoSeesWhat(t *testing.T) {
-	databases(t, func(t *testing.T, db string) {
+	demotest.Databases(t, func(t *testing.T, db string) {
 		data := meetings.Generate()
 		file := filepath.Join(t.TempDir(), "credentials.json")
 		for key, sees := range reach {
@@ -146,7 +147,7 @@ func agrees(t *testing.T, s *server, data meetings.Data, key string, sees func(m
 	}
 	paged := []string{}
 	for page := 1; page <= len(want)/pageSize+1; page++ {
-		for _, m := range decode[listed](t, s.get(t, key, fmt.Sprintf("/v1/meetings?page=%d", page))).Data {
+		for _, m := range demotest.Decode[listed](t, s.Get(t, key, fmt.Sprintf("/v1/meetings?page=%d", page))).Data {
 			paged = append(paged, m.ID)
 		}
 	}
@@ -160,7 +161,7 @@ func agrees(t *testing.T, s *server, data meetings.Data, key string, sees func(m
 	for _, m := range data.Meetings {
 		seen := sees(m)
 		for path, there := range map[string]bool{"": true, "/transcription": true, "/notes": true, "/recording": recorded[m.ID]} {
-			r := s.get(t, key, "/v1/meetings/"+m.ID+path)
+			r := s.Get(t, key, "/v1/meetings/"+m.ID+path)
 			if !seen || !there {
 				refusal(t, m.ID+path, r, http.StatusNotFound, "meeting_not_found")
 			} else if r.StatusCode != http.StatusOK {
@@ -178,12 +179,12 @@ func TestHiddenMeetingsLookLikeNone(t *testing.T) {
 	abroad := expected(data, func(m meetings.Meeting) bool { return live(m, "org_fjord") })[0]
 	sandbox := expected(data, func(m meetings.Meeting) bool { return m.Environment == "test" && m.Organisation == "org_acme" })[0]
 	for _, path := range []string{"", "/transcription", "/notes", "/recording"} {
-		never := s.get(t, "org_limited", "/v1/meetings/mtg_never"+path)
+		never := s.Get(t, "org_limited", "/v1/meetings/mtg_never"+path)
 		refusal(t, "never"+path, never, http.StatusNotFound, "meeting_not_found")
 		for _, id := range []string{hidden, abroad, sandbox, "%00", strings.Repeat("x", 3000), "'%20OR%201=1"} {
-			r := s.get(t, "org_limited", "/v1/meetings/"+id+path)
-			if r.StatusCode != never.StatusCode || string(r.body) != string(never.body) {
-				t.Errorf("%.40s%s: %d %s, want %s", id, path, r.StatusCode, r.body, never.body)
+			r := s.Get(t, "org_limited", "/v1/meetings/"+id+path)
+			if r.StatusCode != never.StatusCode || string(r.Body) != string(never.Body) {
+				t.Errorf("%.40s%s: %d %s, want %s", id, path, r.StatusCode, r.Body, never.Body)
 			}
 			for _, field := range []string{"X-Total-Count", "Etag", "Last-Modified", "Content-Disposition"} {
 				if r.Header.Get(field) != "" {
@@ -196,7 +197,7 @@ func TestHiddenMeetingsLookLikeNone(t *testing.T) {
 
 // Searches and windows of time are within what the key sees, and their counts too.
 func TestSearchesStayWithinWhatTheKeySees(t *testing.T) {
-	databases(t, func(t *testing.T, db string) {
+	demotest.Databases(t, func(t *testing.T, db string) {
 		s := start(t, demo.Options{DB: db})
 		data := meetings.Generate()
 		march := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
@@ -238,7 +239,7 @@ func TestCursorsOpenNothing(t *testing.T) {
 	}
 	hidden := expected(data, func(m meetings.Meeting) bool { return acme(m) && m.Private })[3]
 	place := base64.RawURLEncoding.EncodeToString([]byte(byID[hidden].Starts.Format(time.RFC3339) + " " + hidden))
-	other := *decode[listed](t, s.get(t, "org_full", "/v1/meetings")).Next
+	other := *demotest.Decode[listed](t, s.Get(t, "org_full", "/v1/meetings")).Next
 	mine := expected(data, reach["org_limited"])
 	for _, cursor := range []string{place, other} {
 		b, err := base64.RawURLEncoding.DecodeString(cursor)
@@ -260,6 +261,6 @@ func TestCursorsOpenNothing(t *testing.T) {
 	}
 	for _, bad := range []string{"cursor=x", "cursor=" + base64.RawURLEncoding.EncodeToString([]byte("yesterday mtg")), "cursor=%00", "page=0", "page=-1", "page=1e3", "page=99999999",
 		"page=2&cursor=" + place, "from=yesterday", "to=2026-13-01", "q=%00", "q=%ff", "q=" + strings.Repeat("a", 201)} {
-		refusal(t, bad, s.get(t, "org_limited", "/v1/meetings?"+bad), http.StatusBadRequest, "invalid_request")
+		refusal(t, bad, s.Get(t, "org_limited", "/v1/meetings?"+bad), http.StatusBadRequest, "invalid_request")
 	}
 }

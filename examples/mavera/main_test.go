@@ -388,3 +388,8 @@ func Test001_86_StreamsEndWithTheirKey(t *testing.T) {
 		}
 	})
 }
+
+// What attackers try at the server's edges.
+func TestAttacks(t *testing.T) {
+	demotest.Attack(t, start(t, demo.Options{}), demotest.Target{Console: "/settings/developer", API: "/api/v1", Key: "valid"})
+}

@@ -166,3 +166,8 @@ func createKey(t *testing.T, admin *demotest.Server, body string) created {
 	}
 	return demotest.Decode[created](t, r)
 }
+
+// What attackers try at the server's edges.
+func TestAttacks(t *testing.T) {
+	demotest.Attack(t, start(t, demo.Options{}), demotest.Target{Console: "/settings/developer", API: "/v1", Key: "team"})
+}

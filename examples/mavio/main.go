@@ -21,7 +21,6 @@ import (
 	"github.com/strikeplate/strikeplate/examples/internal/hooks"
 	"github.com/strikeplate/strikeplate/examples/internal/mavio"
 	"github.com/strikeplate/strikeplate/examples/internal/meetings"
-	"github.com/strikeplate/strikeplate/examples/internal/rest"
 	"github.com/strikeplate/strikeplate/keyauth"
 	"github.com/strikeplate/strikeplate/keyauth/console"
 	"github.com/strikeplate/strikeplate/keyauth/manage"
@@ -142,7 +141,7 @@ func run(ctx context.Context, site *demo.Site) error { //nolint:funlen // the wi
 	site.Pages(routes, openAPI, keys.Ready, api.Ready, func(context.Context) error { return engine.Ready() })
 
 	// 11. The way of a request, from outside to inside.
-	edge := strikeplate.Edge{Dialect: api.Dialect(rest.Dialect), TrustedProxies: site.TrustedProxies, Done: []func(*strikeplate.Exchange){counter.Observe},
+	edge := strikeplate.Edge{Dialect: api.Dialect(worded), TrustedProxies: site.TrustedProxies, Done: []func(*strikeplate.Exchange){counter.Observe},
 		Refusing: []func(http.Header, *http.Request, *strikeplate.Principal){byOrganisation.Refusing}}
 	authenticated := func(next http.Handler) http.Handler {
 		return strikeplate.Require(tokens, keys)(byOrganisation.Handler(next))

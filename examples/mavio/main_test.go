@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -102,6 +103,9 @@ func Test000_15_EachScopeOpensItsRoutes(t *testing.T) {
 	}
 }
 
+// world is the demo's data, which takes long to make with the race detector.
+var world = sync.OnceValue(meetings.Generate)
+
 // acme says which meetings Acme's keys see in an environment, in plain Go.
 func acme(environment string) func(m meetings.Meeting) bool {
 	return func(m meetings.Meeting) bool { return m.Organisation == "org_acme" && m.Environment == environment }
@@ -109,7 +113,7 @@ func acme(environment string) func(m meetings.Meeting) bool {
 
 func ids(want func(meetings.Meeting) bool) []string {
 	var found []string
-	for _, m := range meetings.Generate().Meetings {
+	for _, m := range world().Meetings {
 		if want(m) {
 			found = append(found, m.ID)
 		}
@@ -139,9 +143,9 @@ func Test000_5_LiveAndSandboxAreApart(t *testing.T) {
 	demotest.Databases(t, func(t *testing.T, db string) {
 		s := start(t, demo.Options{DB: db})
 		items := func(environment string) []string {
-			var of []string
-			for _, a := range meetings.Generate().ActionItems {
-				if slices.Contains(ids(acme(environment)), a.Meeting) {
+			all, of := ids(acme(environment)), []string{}
+			for _, a := range world().ActionItems {
+				if slices.Contains(all, a.Meeting) {
 					of = append(of, a.Meeting)
 				}
 			}
@@ -310,4 +314,9 @@ func Test000_9_TheConsoleIsWhereThePageSays(t *testing.T) {
 	if r := admin.Send(t, "POST", "/settings/api/api/keys", `{"name": "x", "scopes": []}`); r.StatusCode != 400 {
 		t.Errorf("000-13a: %d %s", r.StatusCode, r.Body)
 	}
+}
+
+// What attackers try at the server's edges.
+func TestAttacks(t *testing.T) {
+	demotest.Attack(t, start(t, demo.Options{}), demotest.Target{Console: "/settings/api", API: "/v1", Key: "live_all"})
 }

@@ -8,9 +8,11 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/strikeplate/strikeplate"
 	"github.com/strikeplate/strikeplate/examples/internal/catalogs"
 	"github.com/strikeplate/strikeplate/examples/internal/demo"
 	"github.com/strikeplate/strikeplate/examples/internal/meetings"
+	"github.com/strikeplate/strikeplate/examples/internal/rest"
 	"github.com/strikeplate/strikeplate/keyauth/console"
 	"github.com/strikeplate/strikeplate/oauth"
 	"github.com/strikeplate/strikeplate/oauth/authserver"
@@ -95,4 +97,17 @@ func granted(store storage.Grants, now func() time.Time) func(ctx context.Contex
 		}
 		return err == nil && g.Revoked.IsZero() && now().Before(g.Expires), err
 	}
+}
+
+// worded speaks of keys too, where refusals speak of tokens alone: whoever comes
+// with nothing, or with something unknown, may have meant either.
+func worded(h http.Header, e *strikeplate.Error, requestID string) []byte {
+	told := *e
+	switch {
+	case e.Code == strikeplate.CodeMissing:
+		told.Message = "No API key or access token was sent. Send one in the Authorization header, as in 'Authorization: Bearer mvo_live_your_key_here'."
+	case e.Code == oauth.CodeToken && errors.Is(e, strikeplate.ErrNotMine):
+		told.Message = "The credential in the Authorization header is neither an API key nor an access token."
+	}
+	return rest.Dialect(h, &told, requestID)
 }

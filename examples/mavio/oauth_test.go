@@ -47,7 +47,7 @@ func Test000_25_AppsActForUsers(t *testing.T) {
 				}
 			}
 			demotest.Want(t, "000-31b", s.Send(t, http.MethodDelete, "/v1/meetings/"+ids(bo)[0], "", bearer(tokens)...), 403, "insufficient_scope")
-			for _, m := range meetings.Generate().Meetings[:60] {
+			for _, m := range world().Meetings[:60] {
 				want := map[bool]int{true: 200, false: 404}[bo(m)]
 				for _, part := range []string{"", "/transcript"} {
 					if r := s.Get(t, "", "/v1/meetings/"+m.ID+part, bearer(tokens)...); r.StatusCode != want {
