@@ -49,8 +49,7 @@ func run(ctx context.Context, site *demo.Site) error {
 	// checksum. Legacy keys have no end date; the shape wants one, and this is far.
 	scheme, err := keyauth.NewScheme(keyauth.SchemeConfig{
 		Formats: []keyauth.Format{{Pair: true, Foreign: []keyauth.Foreign{{
-			Separator: ":", MinLength: legacyLength, MaxLength: legacyLength,
-			Until: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
+			Separator: ":", MinLength: legacyLength, MaxLength: legacyLength, Until: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
 		}}}},
 		TagKeys: [][]byte{site.Secret("tag key")}, Hashing: site.Hashing(),
 	})

@@ -121,7 +121,7 @@ func attackRequests(t *testing.T, s *Server, at Target) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer.Body.Close()
+	_ = answer.Body.Close()
 	if answer.StatusCode != http.StatusUnauthorized {
 		t.Errorf("two credentials: %d", answer.StatusCode)
 	}

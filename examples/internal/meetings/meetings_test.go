@@ -190,6 +190,7 @@ func TestListsUseTheIndex(t *testing.T) {
 		if err := rows.Err(); err != nil {
 			t.Fatal(err)
 		}
+		_ = rows.Close()
 		t.Logf("%s: %s\n%s", level, f.Where, plan.String())
 		if !strings.Contains(plan.String(), "demo_meetings_listed (organisation_id=? AND environment=?)") || strings.Contains(plan.String(), "TEMP B-TREE") {
 			t.Errorf("%s: %s\n%s", level, f.Where, plan.String())
