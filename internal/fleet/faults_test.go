@@ -74,7 +74,14 @@ var faults = []fault{
 	}},
 	{name: "an instance is cut off from PostgreSQL", short: true, inject: func(t testing.TB, f *fleet) {
 		m := f.members[1]
-		f.revocation(t, f.members[0], func() { m.postgres.hole(t) })
+		f.revocation(t, f.members[0], func() {
+			// What the directory said is new, so that it isn't what ends first.
+			insist(t, "change the account", func() error {
+				return m.manage(t.Context(), http.MethodPost, "/demo/organisations/org_acme", map[string]bool{"private_via_api": true}, nil)
+			})
+			pause(t.Context(), 200*time.Millisecond)
+			m.postgres.hole(t)
+		})
 		m.postgres.heal()
 	}, agrees: (*fleet).revocationAgrees},
 	{name: "an instance is cut off from Redis", inject: func(t testing.TB, f *fleet) {

@@ -234,8 +234,8 @@ func (f *fleet) watch(t testing.TB, by *member, lasts time.Duration) *watched {
 
 // passes says how long a revoked key passed on instances that didn't revoke it. It
 // was revoked at some moment until that was acknowledged, and last asked for within a
-// gap of what is known. The fault had begun before.
-type passes struct{ fault, latest, acknowledged, gap time.Duration }
+// gap of what is known.
+type passes struct{ latest, acknowledged, gap time.Duration }
 
 func (p *passes) note(a answer, asked time.Time) {
 	if a.err != nil || a.status != 200 || a.received.Before(asked) {
@@ -263,7 +263,6 @@ func (f *fleet) revocation(t testing.TB, by *member, fault func()) {
 	x := f.watch(t, by, lifetime)
 	insist(t, "rename the key", func() error { return by.rename(t.Context(), w.Key.ID, "renamed") })
 	pause(t.Context(), 100*time.Millisecond)
-	began := time.Now()
 	if fault != nil {
 		fault()
 	}
@@ -279,7 +278,7 @@ func (f *fleet) revocation(t testing.TB, by *member, fault func()) {
 	f.ledger.revoked[w.Key.ID] = true
 	f.ledger.mu.Unlock()
 	f.dead = append(f.dead, w.Secret)
-	f.last = passes{fault: asked.Sub(began), acknowledged: revoked.Sub(asked)}
+	f.last = passes{acknowledged: revoked.Sub(asked)}
 	for m, answers := range w.answers {
 		for _, a := range *answers {
 			if m != by {

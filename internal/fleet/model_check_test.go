@@ -30,7 +30,7 @@ func (f *fleet) revocationAgrees() verdict {
 	c.Instances, c.Broken = 10_000, 1
 	d := model.Revocation(c)
 	least, most := f.last.latest-f.last.acknowledged, f.last.latest+f.last.gap
-	low := c.Fresh - c.Beat - 100*time.Millisecond - f.last.fault
+	low := c.Fresh - c.Beat - 100*time.Millisecond
 	return verdict{least <= d.Max && most >= low, "the model agrees on a feed that is silently dead",
 		fmt.Sprintf("the revoked key passed until between %v and %v after its revocation; model: %v to %v, median %v",
 			max(0, least).Round(time.Millisecond), most.Round(time.Millisecond), low.Round(time.Millisecond), d.Max.Round(time.Millisecond), d.Median.Round(time.Millisecond))}
