@@ -98,7 +98,7 @@ func (t *Template) Database(tb testing.TB) string {
 	tb.Helper()
 	server, n := shared.Get(tb)
 	t.once.Do(func() {
-		t.name = "template" + strconv.Itoa(n)
+		t.name = "tables" + strconv.Itoa(n) // "template1" is PostgreSQL's own
 		if t.err = server.exec("CREATE DATABASE " + t.name); t.err == nil {
 			t.err = t.Fill(server.database(t.name))
 		}
