@@ -22,7 +22,8 @@ each = @failed=; for m in $(MODULES); do echo "==> $@: $$m"; (cd "$$m" && $(1)) 
 	[ -z "$$failed" ] || { echo "make $@ failed in:$$failed" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help test bench differential screenshots usage-million fleet soak fuzz lint gofmt vet imports golangci rego npm tools tidy tidy-check services clean
+.PHONY: help test races bench bench-peers differential screenshots usage-million fleet soak fuzz lint gofmt vet imports golangci rego reproducible sbom \
+	apidiff npm tools tidy tidy-check services clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -55,11 +56,17 @@ screenshots: ## Write a picture of each page of the Developer page to SCREENSHOT
 usage-million: ## Count 1,000,000 requests over four processes, one of them ended or killed
 	go test -count=1 -v -timeout=30m -run='^Test(FleetOfProcesses|ManyRequests)$$' ./keyauth/usage -args -requests=1000000
 
-fleet: ## Break a fleet part by part, and builds on purpose; one line an invariant (about 15 minutes)
+fleet: ## Break a fleet part by part, and builds on purpose; one line an invariant (5 to 10 minutes)
 	go test -C internal/fleet -count=1 -v -timeout=20m . -args -full
 
 soak: ## Load a fleet for SOAK (10m): memory and goroutines must stay flat
 	go test -C internal/fleet -count=1 -v -timeout=30m -run=Soak . -args -soak=$(SOAK)
+
+bench-peers: ## Whole chains beside what teams would pick instead, and which targets are met
+	go run -C internal/benchmarks ./chain
+
+races: ## Every round of the stores' races, some of which the race detector makes too slow
+	go test -count=1 -timeout=20m ./storage/...
 
 fuzz: ## Fuzz every fuzz target for FUZZTIME each (10s; 300x is a number of inputs)
 	$(call each,$(CURDIR)/internal/tools/fuzz.sh $(FUZZTIME))
@@ -130,6 +137,22 @@ tidy-check: ## Fail if a go.mod is not tidy, a go.sum line is missing or a downl
 
 tidy-module = go mod verify && go build -mod=readonly -o /dev/null ./... && \
 	diff=$$(go mod tidy -e -diff 2>/dev/null | sed '/^diff current.go.sum/,$$d' || true) && [ -z "$$diff" ] || { echo "$$diff"; false; }
+
+# Debugging information is left out: it makes linking twice as slow, and says nothing new.
+reproducible: ## Build the examples twice, in different places, and compare
+	FLAGS='-trimpath -buildvcs=false -ldflags=-w' internal/tools/supplychain/reproducible.sh examples
+
+sbom: $(BIN)/cyclonedx-gomod ## Write what the modules consist of to bin/sbom (CycloneDX)
+	internal/tools/supplychain/sbom.sh $(BIN)/cyclonedx-gomod $(BIN)/sbom . examples
+
+apidiff: $(BIN)/cyclonedx-gomod ## What changed for callers since the newest tag; a break fails from v1 on
+	internal/tools/supplychain/apidiff.sh $(BIN)/apidiff
+
+# One build makes apidiff too.
+$(BIN)/cyclonedx-gomod: internal/tools/supplychain/go.mod internal/tools/supplychain/go.sum
+	@mkdir -p $(BIN)
+	go -C internal/tools/supplychain build -o $(BIN)/ tool
+	@touch $@
 
 npm: internal/npm/node_modules/.package-lock.json ## Install the clients that others wrote, from npm, for the tests that run them
 

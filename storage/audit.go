@@ -48,5 +48,11 @@ type Audit interface {
 	// backend that has one), the reader continues with the oldest one that is
 	// kept. Backends that count an organisation's Positions by one (memory and
 	// postgres do) show that by a gap.
+	//
+	// With q.Newest the order is the other way round, newest first, for people who
+	// want to see what happened last. Such a cursor continues with what is older,
+	// and is empty once the oldest that is kept was returned; what was committed
+	// meanwhile is not seen by continuing. A cursor belongs to the order that it
+	// came from.
 	Entries(ctx context.Context, q Query) (page []Entry, next string, err error)
 }

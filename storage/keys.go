@@ -103,6 +103,8 @@ type Query struct {
 	Now    time.Time
 	// Lineage keeps to the keys of one lineage; empty: all. Entries know none.
 	Lineage string
+	// Newest has entries begin with the newest; keys are in one order only.
+	Newest bool
 	// Cursor is empty for the first page, else the previous page's next.
 	// An unreadable cursor is ErrNotFound.
 	Cursor string

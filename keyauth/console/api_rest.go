@@ -12,8 +12,9 @@ import (
 )
 
 type auditInput struct {
-	Cursor string `query:"cursor" maxLength:"1000"`
+	Cursor string `query:"cursor" maxLength:"1000" doc:"The last page's next; it belongs to the order that it came from"`
 	Limit  int    `query:"limit" minimum:"0" maximum:"1000" doc:"Left out: 50"`
+	Order  string `query:"order" enum:"oldest,newest" doc:"What comes first; left out: oldest"`
 }
 
 type auditOutput struct{ Body entryPageJSON }
@@ -37,7 +38,7 @@ func (a *api) registerRest() {
 	get := http.MethodGet
 	handle(a, operation{id: "options", method: get, path: "/options", summary: "What new keys can be like"}, a.options)
 	handle(a, operation{id: "get-usage", method: get, path: "/keys/{id}/usage", summary: "What a key was used for", refusals: []int{gone}}, a.usage)
-	handle(a, operation{id: "list-audit", method: get, path: "/audit", summary: "Read the audit log, oldest first", refusals: []int{bad}}, a.audit)
+	handle(a, operation{id: "list-audit", method: get, path: "/audit", summary: "Read the audit log, oldest or newest first", refusals: []int{bad}}, a.audit)
 	handle(a, operation{
 		id: "export-audit", method: get, path: "/audit/export", summary: "Export the audit log as JSON lines",
 		description: "A response that is cut short was not completed: continue from the last position with list-audit.", refusals: []int{bad},
@@ -53,7 +54,11 @@ func (a *api) registerRest() {
 }
 
 func (a *api) audit(ctx context.Context, actor storage.Actor, in *auditInput) (*auditOutput, error) {
-	log, err := a.s.c.Manage.Audit(ctx, actor, in.Cursor, in.Limit)
+	read := a.s.c.Manage.Audit
+	if in.Order == "newest" {
+		read = a.s.c.Manage.NewestAudit
+	}
+	log, err := read(ctx, actor, in.Cursor, in.Limit)
 	if err != nil {
 		return nil, err
 	}

@@ -298,6 +298,12 @@ func TestAPIAudit(t *testing.T) {
 	if len(first.Data) != 1 || first.Data[0].Action != manage.ActionCreate || len(rest.Data) != 1 || rest.Data[0].Actor.User != "user_alan" || rest.Next == "" {
 		t.Errorf("the log: %+v, then %+v", first, rest)
 	}
+	last := into[log](t, w.call("ada", "GET", "/audit?order=newest&limit=1", "").want(t, 200))
+	before := into[log](t, w.call("ada", "GET", "/audit?order=newest&limit=1&cursor="+last.Next, "").want(t, 200))
+	if len(last.Data) != 1 || last.Data[0].Action != manage.ActionRename || len(before.Data) != 1 || before.Data[0].Action != manage.ActionCreate || before.Next != "" {
+		t.Errorf("newest first: %+v, then %+v", last, before)
+	}
+	w.call("ada", "GET", "/audit?order=sideways", "").want(t, 422)
 	res := w.get("ada", "/api/audit/export").want(t, 200, "CRM Sync")
 	if lines := strings.Split(strings.TrimSpace(res.body), "\n"); len(lines) != 2 || res.Header.Get("Content-Type") != "application/x-ndjson" {
 		t.Errorf("exported %d lines as %s", len(lines), res.Header.Get("Content-Type"))

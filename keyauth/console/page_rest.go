@@ -133,8 +133,8 @@ func (u *usageView) tables(from usageOf) {
 // auditView is a page of the log.
 type auditView struct {
 	Entries []line
-	Next    string // path of what follows, where there may be more
-	Later   bool
+	Next    string // path of what is older, where there is more
+	Older   bool   // this is not the first page
 	Export  string
 }
 
@@ -158,16 +158,16 @@ var actions = map[string]string{ //nolint:gosec // names of actions
 
 func (s *Console) showAudit(v *visit) error {
 	from := v.r.URL.Query().Get("cursor")
-	log, err := s.c.Manage.Audit(v.r.Context(), v.actor, from, auditPage)
+	log, err := s.c.Manage.NewestAudit(v.r.Context(), v.actor, from, auditPage)
 	if err != nil {
 		return err
 	}
 	n := s.names(v.r.Context(), v.actor)
-	view := auditView{Later: from != "", Export: s.path("/audit/export")}
+	view := auditView{Older: from != "", Export: s.path("/audit/export")}
 	for _, e := range log.Entries {
 		view.Entries = append(view.Entries, s.line(e, n))
 	}
-	if len(log.Entries) == auditPage {
+	if log.Next != "" {
 		view.Next = s.path("/audit") + "?" + url.Values{"cursor": {log.Next}}.Encode()
 	}
 	return v.show("audit.html", "Audit log", "audit", view)

@@ -537,9 +537,9 @@ func TestAuditPage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	first := w.get("ada", "/audit").want(t, 200, "Created", "Renamed", "Alan Turing", "Ada Lovelace", `name: &#34;CRM&#34; → &#34;CRM 0&#34;`, "Newer entries").wantNone(t, "CRM 59")
+	first := w.get("ada", "/audit").want(t, 200, "Renamed", "Alan Turing", "CRM 59", "Older entries").wantNone(t, "Created", "Newest entries")
 	next := html.UnescapeString(between(first.body, `href="`+base+`/audit?`, `"`))
-	w.get("ada", "/audit?"+next).want(t, 200, "CRM 59", "Oldest entries").wantNone(t, "Newer entries")
+	w.get("ada", "/audit?"+next).want(t, 200, "Created", "Ada Lovelace", `name: &#34;CRM&#34; → &#34;CRM 0&#34;`, "Newest entries").wantNone(t, "Older entries", "CRM 59")
 	res := w.get("ada", "/audit/export").want(t, 200)
 	if n := strings.Count(res.body, "\n"); n != 61 || !strings.HasPrefix(res.Header.Get("Content-Disposition"), "attachment") {
 		t.Errorf("exported %d lines, %v", n, res.Header)

@@ -191,7 +191,7 @@ func addressText(a netip.Addr) string {
 // entryPageJSON is a page of the audit log, oldest first.
 type entryPageJSON struct {
 	Data []entryJSON `json:"data" nullable:"false"`
-	Next string      `json:"next" doc:"Never empty: it continues the log, later too"`
+	Next string      `json:"next" doc:"Oldest first it is never empty: it continues the log, later too. Newest first it is empty where the log begins"`
 }
 
 // optionsJSON is what a dialog for new keys needs.

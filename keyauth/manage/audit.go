@@ -39,14 +39,15 @@ type Actor struct {
 	Client netip.Addr `json:"client,omitzero"`
 }
 
-// Log is a page of the audit log, oldest first.
+// Log is a page of the audit log.
 type Log struct {
 	Entries []Entry `json:"entries"`
-	// Next is never empty: it continues the log, later too.
+	// Next continues the log. Oldest first it is never empty, so that it leads to
+	// what comes later too; newest first it is empty at the log's beginning.
 	Next string `json:"next"`
 }
 
-// Audit returns a page of the organisation's audit log: cursor is empty for the
+// Audit returns a page of the organisation's audit log, oldest first: cursor is empty for the
 // first, limit 0 means 50, and 1,000 is the most. What it refuses with: 403
 // forbidden, 400 invalid_request.
 func (s *Service) Audit(ctx context.Context, a storage.Actor, cursor string, limit int) (Log, error) {
@@ -54,6 +55,15 @@ func (s *Service) Audit(ctx context.Context, a storage.Actor, cursor string, lim
 		return Log{}, err
 	}
 	return s.log(ctx, storage.Query{Organisation: a.Organisation, Cursor: cursor, Limit: limit})
+}
+
+// NewestAudit is [Service.Audit] the other way round: what happened last comes
+// first, and the cursor leads to what is older.
+func (s *Service) NewestAudit(ctx context.Context, a storage.Actor, cursor string, limit int) (Log, error) {
+	if err := s.authorize(ctx, a, ActionAudit, storage.Key{Organisation: a.Organisation}); err != nil {
+		return Log{}, err
+	}
+	return s.log(ctx, storage.Query{Organisation: a.Organisation, Cursor: cursor, Limit: limit, Newest: true})
 }
 
 // ExportAudit writes the audit log from cursor on, or from its beginning, as

@@ -41,6 +41,23 @@ func (o *organisation) after(position int64) []storage.Entry {
 	return o.log[at:]
 }
 
+// newest returns up to limit entries from before a position, the newest first, and
+// the cursor that continues with older ones. 0 is behind the last.
+func (o *organisation) newest(before int64, limit int) (page []storage.Entry, next string) {
+	older := o.log
+	if before > 0 {
+		older = o.log[:len(o.log)-len(o.after(before-1))]
+	}
+	first := max(0, len(older)-limit)
+	for _, e := range slices.Backward(older[first:]) {
+		page = append(page, copiedEntry(e))
+	}
+	if first > 0 {
+		next = strconv.FormatInt(older[first].Position, 10)
+	}
+	return page, next
+}
+
 // Entries implements [storage.Audit].
 func (s *Store) Entries(ctx context.Context, q storage.Query) ([]storage.Entry, string, error) {
 	unlock, err := s.reading(ctx)
@@ -58,6 +75,10 @@ func (s *Store) Entries(ctx context.Context, q storage.Query) ([]storage.Entry, 
 		if err != nil || seen < 0 || seen > o.last {
 			return nil, "", storage.ErrNotFound
 		}
+	}
+	if q.Newest {
+		page, next := o.newest(seen, q.PageSize())
+		return page, next, nil
 	}
 	rest := o.after(seen)
 	var page []storage.Entry

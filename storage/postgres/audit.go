@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
 
@@ -23,21 +24,48 @@ func (s *Store) Entries(ctx context.Context, q storage.Query) ([]storage.Entry, 
 			return nil, "", storage.ErrNotFound
 		}
 	}
-	if !storage.ValidText(q.Organisation) {
+	known := storage.ValidText(q.Organisation)
+	switch {
+	case q.Newest && !known:
+		return nil, "", nil
+	case !known:
 		return nil, strconv.FormatInt(seen, 10), nil
+	case q.Newest:
+		return s.newest(ctx, q, seen)
 	}
-	rows, err := s.pool.Query(ctx, s.sql.entries, q.Organisation, seen, q.PageSize())
+	page, err := s.readEntries(ctx, s.sql.entries, q.Organisation, seen, q.PageSize())
 	if err != nil {
-		return nil, "", failed("read the audit log", err)
-	}
-	page, err := pgx.CollectRows(rows, scanEntry)
-	if err != nil {
-		return nil, "", failed("read the audit log", err)
+		return nil, "", err
 	}
 	if len(page) > 0 {
 		seen = page[len(page)-1].Position
 	}
-	return orNil(page), strconv.FormatInt(seen, 10), nil
+	return page, strconv.FormatInt(seen, 10), nil
+}
+
+// newest reads the log from its end, or from before a position.
+func (s *Store) newest(ctx context.Context, q storage.Query, before int64) ([]storage.Entry, string, error) {
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	size := q.PageSize()
+	page, err := s.readEntries(ctx, s.sql.newestEntries, q.Organisation, before, size+1)
+	if err != nil || len(page) <= size {
+		return page, "", err
+	}
+	return page[:size], strconv.FormatInt(page[size-1].Position, 10), nil
+}
+
+func (s *Store) readEntries(ctx context.Context, query string, args ...any) ([]storage.Entry, error) {
+	rows, err := s.pool.Query(ctx, query, args...)
+	if err != nil {
+		return nil, failed("read the audit log", err)
+	}
+	page, err := pgx.CollectRows(rows, scanEntry)
+	if err != nil {
+		return nil, failed("read the audit log", err)
+	}
+	return orNil(page), nil
 }
 
 func scanEntry(row pgx.CollectableRow) (storage.Entry, error) {

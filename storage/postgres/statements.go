@@ -13,7 +13,7 @@ type statements struct {
 	// commit.go
 	patience, lock, stored, taken, insert, update, count string
 	// audit.go
-	record, entries string
+	record, entries, newestEntries string
 	// directory.go
 	account, user, putAccount, putUser string
 	// operator.go
@@ -55,16 +55,6 @@ func rendered(schema, prefix string) statements {
 			WHERE c.oid = to_regclass('strikeplate_keys')`),
 		ready: sql(`SELECT coalesce(max(version), 0), clock_timestamp() FROM strikeplate_schema`),
 
-		begins: `SELECT pg_current_snapshot()::text, pg_postmaster_start_time()::text, pg_is_in_recovery()`,
-		// What the last look's snapshot didn't show and this statement's does. What is
-		// older than every transaction that ran then was shown, so the index finds the
-		// rest. A row is lacking if one was cleared away that wasn't.
-		look: sql(`SELECT pg_current_snapshot()::text, pg_postmaster_start_time()::text,
-			f.txid >= pg_snapshot_xmin(l.last), c.message
-			FROM strikeplate_forgotten f CROSS JOIN (SELECT $1::text::pg_snapshot AS last) l
-			LEFT JOIN strikeplate_changes c ON c.txid >= pg_snapshot_xmin(l.last) AND NOT pg_visible_in_snapshot(c.txid, l.last)
-			LIMIT $2::integer`),
-
 		byLookup:    sql(`SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE lookup = $1`),
 		byID:        sql(`SELECT ` + keyColumns + ` FROM strikeplate_keys WHERE organisation = $1 AND id = $2`),
 		list:        sql(listKeys("")),
@@ -89,6 +79,8 @@ func rendered(schema, prefix string) statements {
 			VALUES ($1, $2, $3, $4, $5, $6::text[], $7, $8, $9, $10, $11::text::json, $12::text::json)`),
 		entries: sql(`SELECT ` + entryColumns + ` FROM strikeplate_audit
 			WHERE organisation = $1 AND position > $2 ORDER BY position LIMIT $3::integer`),
+		newestEntries: sql(`SELECT ` + entryColumns + ` FROM strikeplate_audit
+			WHERE organisation = $1 AND position < $2 ORDER BY position DESC LIMIT $3::integer`),
 
 		account: sql(`SELECT organisation, plan, lapsed, settings FROM strikeplate_accounts WHERE organisation = $1`),
 		user: sql(`SELECT id, organisation, name, role, active, scopes FROM strikeplate_users
@@ -101,12 +93,25 @@ func rendered(schema, prefix string) statements {
 			SET name = excluded.name, role = excluded.role, active = excluded.active, scopes = excluded.scopes
 			WHERE u.organisation = excluded.organisation`),
 	}
+	all.renderPolling(sql)
 	all.renderOperator(sql)
 	all.renderDelivery(sql)
 	all.usage = renderedUsage(sql)
 	all.replays = renderedReplays(sql)
 	all.grants = renderedGrants(sql)
 	return all
+}
+
+func (all *statements) renderPolling(sql func(string) string) {
+	all.begins = `SELECT pg_current_snapshot()::text, pg_postmaster_start_time()::text, pg_is_in_recovery()`
+	// What the last look's snapshot didn't show and this statement's does. What is
+	// older than every transaction that ran then was shown, so the index finds the
+	// rest. A row is lacking if one was cleared away that wasn't.
+	all.look = sql(`SELECT pg_current_snapshot()::text, pg_postmaster_start_time()::text,
+			f.txid >= pg_snapshot_xmin(l.last), c.message
+			FROM strikeplate_forgotten f CROSS JOIN (SELECT $1::text::pg_snapshot AS last) l
+			LEFT JOIN strikeplate_changes c ON c.txid >= pg_snapshot_xmin(l.last) AND NOT pg_visible_in_snapshot(c.txid, l.last)
+			LIMIT $2::integer`)
 }
 
 func (all *statements) renderOperator(sql func(string) string) {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"math"
 	"net/netip"
 	"strconv"
 	"time"
@@ -45,29 +46,55 @@ func (s *Store) Entries(ctx context.Context, q storage.Query) ([]storage.Entry, 
 			return nil, "", storage.ErrNotFound
 		}
 	}
-	rows, err := s.sql.entries.QueryContext(ctx, q.Organisation, seen, q.PageSize())
+	if q.Newest {
+		return s.newest(ctx, q, seen)
+	}
+	page, err := s.readEntries(ctx, s.sql.entries, q.Organisation, seen, q.PageSize())
 	if err != nil {
-		return nil, "", s.failed("audit", err)
+		return nil, "", err
+	}
+	if len(page) > 0 {
+		seen = page[len(page)-1].Position
+	} else if err := s.reachable(ctx, seen); err != nil {
+		return nil, "", err
+	}
+	return page, strconv.FormatInt(seen, 10), nil
+}
+
+// newest reads the log from its end, or from before a position.
+func (s *Store) newest(ctx context.Context, q storage.Query, before int64) ([]storage.Entry, string, error) {
+	if err := s.reachable(ctx, before); err != nil {
+		return nil, "", err
+	}
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	size := q.PageSize()
+	page, err := s.readEntries(ctx, s.sql.newestEntries, q.Organisation, before, size+1)
+	if err != nil || len(page) <= size {
+		return page, "", err
+	}
+	return page[:size], strconv.FormatInt(page[size-1].Position, 10), nil
+}
+
+func (s *Store) readEntries(ctx context.Context, stmt *sql.Stmt, args ...any) ([]storage.Entry, error) {
+	rows, err := stmt.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, s.failed("audit", err)
 	}
 	defer rows.Close()
 	var page []storage.Entry
 	for rows.Next() {
 		e, err := scanEntry(rows)
 		if err != nil {
-			return nil, "", s.failed("audit", err)
+			return nil, s.failed("audit", err)
 		}
 		page = append(page, e)
-		seen = e.Position
 	}
 	if err := rows.Err(); err != nil {
-		return nil, "", s.failed("audit", err)
+		return nil, s.failed("audit", err)
 	}
-	if len(page) == 0 {
-		if err := s.reachable(ctx, seen); err != nil {
-			return nil, "", err
-		}
-	}
-	return page, strconv.FormatInt(seen, 10), nil
+	return page, nil
 }
 
 // reachable refuses a cursor ahead of the log: it comes from a file that has

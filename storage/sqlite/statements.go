@@ -10,7 +10,7 @@ import (
 // connection of their pool.
 type statements struct {
 	// On the pool of readers.
-	byLookup, byID, list, listLineage, entries, lastPosition, account, user *sql.Stmt
+	byLookup, byID, list, listLineage, entries, newestEntries, lastPosition, account, user *sql.Stmt
 	// Within a transaction of the writer.
 	current, holder, insert, update, active, audit, putAccount, putUser *sql.Stmt
 
@@ -48,6 +48,10 @@ const keyColumns = `id, lookup, lineage, organisation, name, last4, format, envi
 	allow, metadata, hash, sealed, secret_version, version, created, regenerated, expires,
 	revoked, revoked_because`
 
+// entries are an organisation's; a condition on their positions follows.
+const entries = `SELECT position, organisation, actor_user, actor_organisation, actor_role, actor_scopes,
+	actor_client, action, target, at, before, after FROM strikeplate_audit WHERE organisation = ? AND `
+
 func prepare(ctx context.Context, s *Store) (statements, error) {
 	var all statements
 	for _, p := range slices.Concat(all.ofTenants(s), all.ofOperator(s), all.usage.texts(s), all.replays.texts(s), all.grants.texts(s)) {
@@ -66,9 +70,8 @@ func (all *statements) ofTenants(s *Store) []statement {
 		// ?2, ?3: the last key of the page before. ?4: judged at. ?5, ?6, ?7: which states.
 		{&all.list, s.reader, listKeys("")},
 		{&all.listLineage, s.reader, listKeys("AND lineage = ?9")},
-		{&all.entries, s.reader, `SELECT position, organisation, actor_user, actor_organisation, actor_role, actor_scopes,
-			actor_client, action, target, at, before, after FROM strikeplate_audit
-			WHERE organisation = ? AND position > ? ORDER BY position LIMIT ?`},
+		{&all.entries, s.reader, entries + `position > ? ORDER BY position LIMIT ?`},
+		{&all.newestEntries, s.reader, entries + `position < ? ORDER BY position DESC LIMIT ?`},
 		{&all.lastPosition, s.reader, `SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'strikeplate_audit'`},
 		{&all.account, s.reader, `SELECT plan, lapsed, settings FROM strikeplate_accounts WHERE organisation = ?`},
 		{&all.user, s.reader, `SELECT name, role, active, scopes FROM strikeplate_users WHERE id = ? AND organisation = ?`},

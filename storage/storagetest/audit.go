@@ -3,6 +3,7 @@ package storagetest
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ var auditCases = []check[Store]{
 	{"AuditReadBack", auditReadBack},
 	{"AuditPages", auditPages},
 	{"AuditContinued", auditContinued},
+	{"AuditNewest", auditNewest},
 	{"AuditCursors", auditCursors},
 }
 
@@ -94,6 +96,53 @@ func auditContinued(t testing.TB, s Store) {
 	wantTargets(t, again, 0, 18)
 }
 
+// auditNewest: the log from its end, page by page, and no further than its
+// beginning.
+func auditNewest(t testing.TB, s Store) {
+	p := probe{t, s}
+	newest := storage.Query{Organisation: "acme", Newest: true}
+	if page, next, err := s.Entries(t.Context(), newest); len(page) != 0 || next != "" || err != nil {
+		t.Fatalf("a new log: %d entries, cursor %q, %v", len(page), next, err)
+	}
+	const all = 12
+	for i := range all {
+		p.commit(storage.Mutation{Now: noon, Audit: []storage.Entry{newEntry("acme", fmt.Sprintf("k%d", i)), newEntry("globex", "g")}})
+	}
+	for _, limit := range []int{1, 4, 5, all, all + 1} {
+		q, pages := newest, 0
+		q.Limit = limit
+		var read []storage.Entry
+		for {
+			page, next, err := s.Entries(t.Context(), q)
+			if err != nil || len(page) == 0 || len(page) > limit {
+				t.Fatalf("Limit %d: a page of %d, %v", limit, len(page), err)
+			}
+			read = append(read, page...)
+			if q.Cursor, pages = next, pages+1; next == "" {
+				break
+			}
+			// What comes meanwhile is newer, and not seen.
+			p.commit(mutation(newKey("globex", fmt.Sprintf("g%d-%d", limit, pages))))
+		}
+		slices.Reverse(read)
+		wantTargets(t, read, 0, all)
+		if want := (all + limit - 1) / limit; pages != want {
+			t.Errorf("Limit %d: %d pages, want %d", limit, pages, want)
+		}
+	}
+	q := newest
+	q.Limit = 2
+	_, q.Cursor, _ = s.Entries(t.Context(), q)
+	p.commit(storage.Mutation{Now: noon, Audit: []storage.Entry{newEntry("acme", "later")}})
+	page, _, err := s.Entries(t.Context(), q)
+	if err != nil || len(page) != 2 || page[0].Target != "k9" || page[1].Target != "k8" {
+		t.Errorf("continued after another commit: %+v, %v", page, err)
+	}
+	if page, _, err := s.Entries(t.Context(), newest); err != nil || page[0].Target != "later" {
+		t.Errorf("begun again: %+v, %v", page, err)
+	}
+}
+
 // wantTargets fails unless the entries are of the keys k<from> to k<to-1>.
 func wantTargets(t testing.TB, entries []storage.Entry, from, to int) {
 	t.Helper()
@@ -115,11 +164,13 @@ func auditCursors(t testing.TB, s Store) {
 		if bad == "0" {
 			continue // may well be the cursor of the beginning
 		}
-		page, _, err := s.Entries(t.Context(), storage.Query{Organisation: "acme", Cursor: bad})
-		if len(page) != 0 {
-			t.Errorf("cursor %q: a page of %d", bad, len(page))
+		for _, newest := range []bool{false, true} {
+			page, _, err := s.Entries(t.Context(), storage.Query{Organisation: "acme", Cursor: bad, Newest: newest})
+			if len(page) != 0 {
+				t.Errorf("cursor %q: a page of %d", bad, len(page))
+			}
+			wantOnly(t, fmt.Sprintf("cursor %q", bad), err, storage.ErrNotFound)
 		}
-		wantOnly(t, fmt.Sprintf("cursor %q", bad), err, storage.ErrNotFound)
 	}
 	_, next, err := s.Entries(t.Context(), storage.Query{Organisation: "acme", Limit: 1})
 	if err != nil {

@@ -65,6 +65,9 @@ var brokenStores = []struct {
 	{"audit skips late commits", "AuditRace", func() storagetest.Store { return &skipsLate{Store: memory.New(), hidden: map[int64]bool{}} }},
 	{"audit repeats", "AuditContinued", func() storagetest.Store { return &repeats{Store: memory.New()} }},
 	{"audit repeats in a race", "AuditRace", func() storagetest.Store { return &repeats{Store: memory.New()} }},
+	{"audit knows one order", "AuditNewest", func() storagetest.Store { return &oneOrder{Store: memory.New()} }},
+	{"audit newest first without an end", "AuditNewest", func() storagetest.Store { return &endless{Store: memory.New()} }},
+	{"audit newest first repeats", "AuditNewest", func() storagetest.Store { return &repeatsNewest{Store: memory.New()} }},
 	{"audit without a last cursor", "AuditContinued", func() storagetest.Store { return &endsLog{Store: memory.New()} }},
 
 	{"Changed never", "ToldBeforeCommitReturns", feeding(feedTwin{changed: never})},
@@ -594,6 +597,41 @@ func (s *repeats) Entries(ctx context.Context, q storage.Query) ([]storage.Entry
 	page, next, err := s.Store.Entries(ctx, q)
 	if len(page) > 1 && len(page) < q.PageSize() {
 		next = fmt.Sprint(page[len(page)-1].Position - 1)
+	}
+	return page, next, err
+}
+
+// oneOrder begins with the oldest whatever is asked.
+type oneOrder struct{ *memory.Store }
+
+func (s *oneOrder) Entries(ctx context.Context, q storage.Query) ([]storage.Entry, string, error) {
+	newest := q.Newest
+	q.Newest = false
+	page, next, err := s.Store.Entries(ctx, q)
+	if newest && len(page) < q.PageSize() {
+		next = ""
+	}
+	return page, next, err
+}
+
+// endless leads from the last full page to one with nothing.
+type endless struct{ *memory.Store }
+
+func (s *endless) Entries(ctx context.Context, q storage.Query) ([]storage.Entry, string, error) {
+	page, next, err := s.Store.Entries(ctx, q)
+	if q.Newest && next == "" && len(page) == q.PageSize() {
+		next = fmt.Sprint(page[len(page)-1].Position)
+	}
+	return page, next, err
+}
+
+// repeatsNewest begins a page with the last entry of the one before.
+type repeatsNewest struct{ *memory.Store }
+
+func (s *repeatsNewest) Entries(ctx context.Context, q storage.Query) ([]storage.Entry, string, error) {
+	page, next, err := s.Store.Entries(ctx, q)
+	if q.Newest && next != "" && len(page) > 1 {
+		next = fmt.Sprint(page[len(page)-1].Position + 1)
 	}
 	return page, next, err
 }
