@@ -181,11 +181,7 @@ func (s *Store) Acknowledge(ctx context.Context, consumer, organisation string, 
 	for {
 		known := false
 		err := s.inTransaction(ctx, "acknowledge entries", func(tx pgx.Tx) error {
-			tag, err := tx.Exec(ctx, s.sql.acknowledge, consumer, organisation, position)
-			if known = tag.RowsAffected() > 0; known || err != nil {
-				return err
-			}
-			return tx.QueryRow(ctx, s.sql.known, consumer).Scan(&known)
+			return tx.QueryRow(ctx, s.sql.acknowledge, consumer, organisation, position).Scan(&known)
 		})
 		if err != nil || known {
 			return err

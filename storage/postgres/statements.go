@@ -19,7 +19,7 @@ type statements struct {
 	// operator.go
 	organisations, trim, forget, counted, eraseKeys, eraseUsers, eraseAccount, eraseDeliveries, eraseAudit string
 	// delivery.go
-	consumer, behind, shortWait, stopCounting, register, known, fill, undelivered, skip, served, acknowledge string
+	consumer, behind, shortWait, stopCounting, register, fill, undelivered, skip, served, acknowledge string
 
 	usage   usageStatements
 	replays replayStatements
@@ -160,7 +160,6 @@ func (all *statements) renderDelivery(sql func(string) string) {
 	all.register = sql(`WITH added AS (INSERT INTO strikeplate_consumers (consumer) SELECT $1::text
 			WHERE (SELECT count(*) FROM strikeplate_consumers) < $2::bigint ON CONFLICT DO NOTHING RETURNING consumer)
 		SELECT EXISTS (SELECT FROM added) OR EXISTS (SELECT FROM strikeplate_consumers WHERE consumer = $1::text)`)
-	all.known = sql(`SELECT EXISTS (SELECT FROM strikeplate_consumers WHERE consumer = $1)`)
 	all.fill = sql(`WITH batch AS (SELECT organisation, entries FROM strikeplate_organisations
 			WHERE organisation > $2::text ORDER BY organisation LIMIT 1000),
 		added AS (INSERT INTO strikeplate_deliveries (organisation, consumer, acknowledged, entries)
@@ -181,10 +180,13 @@ func (all *statements) renderDelivery(sql func(string) string) {
 		UPDATE strikeplate_deliveries d SET acknowledged = gone.entries FROM gone
 		WHERE d.organisation = gone.organisation AND d.consumer = $1::text AND d.acknowledged < gone.entries`)
 	all.served = sql(`UPDATE strikeplate_consumers SET served = $2 WHERE consumer = $1 AND served <> $2`)
-	all.acknowledge = sql(`INSERT INTO strikeplate_deliveries AS d (organisation, consumer, acknowledged, entries)
-		SELECT o.organisation, c.consumer, least($3::bigint, o.entries), o.entries
-		FROM strikeplate_organisations o, strikeplate_consumers c
-		WHERE o.organisation = $2::text AND c.consumer = $1::text
-		ON CONFLICT (organisation, consumer) DO UPDATE SET acknowledged = least($3::bigint, d.entries)
-		WHERE d.acknowledged < least($3::bigint, d.entries)`)
+	// Whether the consumer is known is answered by the same snapshot, for one that
+	// others make known meanwhile must not pass for one that was acknowledged.
+	all.acknowledge = sql(`WITH known AS (SELECT consumer FROM strikeplate_consumers WHERE consumer = $1::text),
+		done AS (INSERT INTO strikeplate_deliveries AS d (organisation, consumer, acknowledged, entries)
+			SELECT o.organisation, known.consumer, least($3::bigint, o.entries), o.entries
+			FROM strikeplate_organisations o, known WHERE o.organisation = $2::text
+			ON CONFLICT (organisation, consumer) DO UPDATE SET acknowledged = least($3::bigint, d.entries)
+			WHERE d.acknowledged < least($3::bigint, d.entries))
+		SELECT EXISTS (SELECT FROM known)`)
 }

@@ -26,6 +26,7 @@ var brokenDeliveries = []brokenOperator{
 	{"organisations share their acknowledgements", "DeliveryApart", delivering(faults{oneMark: true})},
 	{"the last acknowledgement wins", "AcknowledgeIsMonotone", delivering(faults{lastWins: true})},
 	{"the lowest of a crowd wins", "AcknowledgeRace", delivering(faults{crowd: true})},
+	{"the lowest of a crowd that comes first wins", "FirstAcknowledgeRace", delivering(faults{crowd: true})},
 	{"acknowledged before it is written", "AcknowledgeAhead", delivering(faults{ahead: true})},
 	{"limit 0 is 50", "DeliveryLimits", delivering(faults{fifty: true})},
 	{"no limit of the limit", "DeliveryLimits", delivering(faults{short: true})},

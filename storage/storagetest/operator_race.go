@@ -19,6 +19,7 @@ var operatorRaces = []check[operatedPair]{
 	{"DeliveryRace", deliveryRace},
 	{"FirstHeardRace", firstHeardRace},
 	{"AcknowledgeRace", acknowledgeRace},
+	{"FirstAcknowledgeRace", firstAcknowledgeRace},
 	{"TrimRace", trimRace},
 	{"EraseRace", eraseRace},
 }
@@ -176,6 +177,24 @@ func acknowledgeRace(t testing.TB, p operatedPair) {
 			t.Fatalf("round %d: after %d of %d were acknowledged %d wait, want %d", round, many, many+1, len(got), want)
 		}
 		u.acknowledge("export", storage.Entry{Organisation: organisation, Position: 1 << 40})
+	}
+}
+
+// firstAcknowledgeRace: the acknowledgements that make a consumer known count too.
+func firstAcknowledgeRace(t testing.TB, p operatedPair) {
+	u := upkeepOf(t, p.here)
+	all := u.log("acme", many+1)
+	for round := range turns(storage.MaxConsumers) {
+		consumer := fmt.Sprint("export", round)
+		errs := together(many, func(i int) error {
+			return p.nth(i).Acknowledge(t.Context(), consumer, "acme", all[i].Position)
+		})
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		if got := u.undelivered(consumer, 100); len(got) != 1 || got[0].Position != all[many].Position {
+			t.Fatalf("round %d: after %d of %d were acknowledged %d wait, want 1", round, many, many+1, len(got))
+		}
 	}
 }
 
