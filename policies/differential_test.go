@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	differentialPairs = flag.Int("pairs", 20_000, "pairs of principal and row that TestDifferential compares")
+	differentialPairs = flag.Int("pairs", 6_000, "pairs of principal and row that TestDifferential compares")
 	differentialSeed  = flag.Uint64("seed", 0, "its seed; 0: of the clock")
 )
 
