@@ -12,6 +12,8 @@
 //	strikeplate.request.duration   s, {http.route}; abandoned requests left out
 //	strikeplate.refusals           {strikeplate.code, strikeplate.proven}
 //	strikeplate.usage.…            how the Counter does: see usage.Stats
+//	strikeplate.keyauth.…          how the Authenticator does: see keyauth.Stats
+//	strikeplate.ratelimit.fallback 1 while limits are counted by this instance alone
 //
 // A class is 2xx and so on, or "abandoned". Proven says that the secret was right.
 //
@@ -31,6 +33,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/keyauth"
 	"github.com/strikeplate/strikeplate/keyauth/usage"
 	"github.com/strikeplate/strikeplate/storage"
 )
@@ -49,6 +52,13 @@ type Config struct {
 	Codes int
 	// Counter's own state is told as well; nil: it isn't.
 	Counter *usage.Counter
+	// Authenticator's own state is told as well: hashes, the queue for them, look-ups,
+	// and the feed; nil: it isn't.
+	Authenticator *keyauth.Authenticator
+	// Fallback tells whether limits are counted by this instance alone, as
+	// ratelimit.Fallback says it: func() bool { return f.Stats().Failing }. Nil: it
+	// isn't told.
+	Fallback func() bool
 }
 
 // Metrics are counters for OpenTelemetry. They are safe for concurrent use.
@@ -56,10 +66,11 @@ type Metrics struct {
 	requests, refusals  metric.Int64Counter
 	duration            metric.Float64Histogram
 	keys, routes, codes *usage.Labels
-	state               metric.Registration // nil: no Counter
+	state               metric.Registration // nil: nothing is told but requests
 }
 
-// New makes the instruments. Close ends what asks the Counter.
+// New makes the instruments. Close ends what asks the Counter, the Authenticator and
+// Fallback.
 func New(c Config) (*Metrics, error) {
 	switch {
 	case c.Meter == nil:
@@ -85,54 +96,14 @@ func New(c Config) (*Metrics, error) {
 		metric.WithDescription("Refused requests by code, and whether the credential was proven."))
 	m.duration, errs[2] = c.Meter.Float64Histogram("strikeplate.request.duration", metric.WithUnit("s"),
 		metric.WithDescription("How long requests took."), metric.WithExplicitBucketBoundaries(bounds...))
-	if c.Counter != nil {
-		errs[3] = m.tell(c)
-	}
+	errs[3] = m.tell(c)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("usage/otel: %w", err)
 	}
 	return m, nil
 }
 
-// tell makes the Counter's own instruments.
-func (m *Metrics) tell(c Config) error {
-	told := []struct {
-		name, help string
-		of         func(usage.Stats) int64
-		counter    metric.Int64ObservableCounter
-	}{
-		{name: "stored", help: "Requests that were counted and stored.", of: func(s usage.Stats) int64 { return s.Stored }},
-		{name: "others", help: "Requests counted as (other), since a bound was reached.", of: func(s usage.Stats) int64 { return s.Others }},
-		{name: "dropped", help: "Requests that are lost uncounted.", of: func(s usage.Stats) int64 { return s.Dropped }},
-		{name: "failures", help: "Batches that the store did not take.", of: func(s usage.Stats) int64 { return s.Failures }},
-		{name: "alarms", help: "Alarms of unusual use.", of: func(s usage.Stats) int64 { return s.Alarms }},
-	}
-	var all []metric.Observable
-	for i := range told {
-		var err error
-		told[i].counter, err = c.Meter.Int64ObservableCounter("strikeplate.usage."+told[i].name, metric.WithDescription(told[i].help))
-		if err != nil {
-			return err
-		}
-		all = append(all, told[i].counter)
-	}
-	pending, err := c.Meter.Int64ObservableGauge("strikeplate.usage.pending", metric.WithUnit("{request}"),
-		metric.WithDescription("Requests that were counted and wait to be stored."))
-	if err != nil {
-		return err
-	}
-	m.state, err = c.Meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		s := c.Counter.Stats()
-		for _, one := range told {
-			o.ObserveInt64(one.counter, one.of(s))
-		}
-		o.ObserveInt64(pending, s.Pending)
-		return nil
-	}, append(all, pending)...)
-	return err
-}
-
-// Close ends what asks the Counter for its state.
+// Close ends what asks the Counter, the Authenticator and Fallback.
 func (m *Metrics) Close() error {
 	if m.state == nil {
 		return nil

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/strikeplate/strikeplate"
+	"github.com/strikeplate/strikeplate/keyauth"
 	"github.com/strikeplate/strikeplate/keyauth/usage"
 	"github.com/strikeplate/strikeplate/keyauth/usage/otel"
 	"github.com/strikeplate/strikeplate/storage/memory"
@@ -130,6 +131,62 @@ func TestMetrics(t *testing.T) {
 	}
 	if _, ok := collected(t, reader)["strikeplate.usage.stored[]"]; ok {
 		t.Error("the Counter is asked after Close")
+	}
+}
+
+// TestState: why hashes wait, whether the feed is heard and whether limits are
+// counted alone.
+func TestState(t *testing.T) {
+	store := memory.New()
+	scheme, err := keyauth.NewScheme(keyauth.SchemeConfig{Formats: []keyauth.Format{{Prefix: "k_"}}, TagKeys: [][]byte{make([]byte, 32)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := keyauth.New(keyauth.Config{Scheme: scheme, Keys: store, Directory: store, Feed: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = keys.Close(context.Background()) }()
+	reader := sdk.NewManualReader()
+	alone := true
+	metrics, err := otel.New(otel.Config{
+		Meter: sdk.NewMeterProvider(sdk.WithReader(reader)).Meter("test"), Authenticator: keys, Fallback: func() bool { return alone },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Authorization", "Bearer k_nonsense")
+	if _, err := keys.Authenticate(r); err == nil {
+		t.Fatal("nonsense was let in")
+	}
+	got := collected(t, reader)
+	for name, want := range map[string]int64{
+		"strikeplate.keyauth.malformed[]": 1, "strikeplate.keyauth.hashes[]": 0, "strikeplate.keyauth.hash_queue[]": 0,
+		"strikeplate.ratelimit.fallback[]": 1,
+	} {
+		if n, ok := got[name]; !ok || n != want {
+			t.Errorf("%s is %d (told: %v), want %d", name, n, ok, want)
+		}
+	}
+	var shared int
+	for name := range got {
+		if has(name, "strikeplate.keyauth.shared_proofs") {
+			shared++
+		}
+	}
+	if shared != 4 {
+		t.Errorf("what came of shared proofs is told in %d ways, want 4: %q", shared, names(got))
+	}
+	alone = false
+	if n := collected(t, reader)["strikeplate.ratelimit.fallback[]"]; n != 0 {
+		t.Error("the fallback is told, and not in force")
+	}
+	if err := metrics.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := collected(t, reader)["strikeplate.ratelimit.fallback[]"]; ok {
+		t.Error("Fallback is asked after Close")
 	}
 }
 
