@@ -65,7 +65,7 @@ soak: ## Load a fleet for SOAK (10m): memory and goroutines must stay flat
 bench-peers: ## Whole chains beside what teams would pick instead, and which targets are met
 	go run -C internal/benchmarks ./chain
 
-races: ## Every round of the stores' races, some of which the race detector makes too slow
+races: ## Every round of the stores' races, without the race detector, which is spared some (about ten minutes)
 	go test -count=1 -timeout=20m ./storage/...
 
 fuzz: ## Fuzz every fuzz target for FUZZTIME each (10s; 300x is a number of inputs)
