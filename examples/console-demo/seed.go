@@ -80,6 +80,7 @@ func seedKeys(ctx context.Context, store *memory.Store, scheme *keyauth.Scheme, 
 	if err := legacyKey(ctx, store, scheme); err != nil {
 		return err
 	}
+	var rotated string
 	for i, p := range past {
 		c.set(time.Duration(p.daysAgo) * day)
 		p.key.Prefix = "mvo_"
@@ -90,20 +91,21 @@ func seedKeys(ctx context.Context, store *memory.Store, scheme *keyauth.Scheme, 
 		if err := use(ctx, store, created.Key, i); err != nil {
 			return err
 		}
-		if p.key.Name == "BI dashboard, read-only" {
-			c.set(2 * time.Hour)
-			next, err := keys.Rotate(ctx, ada, created.Key.ID, 3*day)
-			if err != nil {
-				return err
-			}
-			if err := use(ctx, store, next.Key, 7); err != nil {
-				return err
-			}
+		if i == 0 {
+			rotated = created.Key.ID
 		}
 	}
 	old, err := keys.Create(ctx, ada, manage.Creation{Name: "Leaked in a repository", Prefix: "mvo_", Access: strikeplate.OrganisationFull, Scopes: []string{"meetings:read"}, NoExpiry: true})
 	if err == nil {
 		_, err = keys.Revoke(ctx, ada, old.Key.ID, "found by secret scanning")
+	}
+	if err != nil {
+		return err
+	}
+	c.set(2 * time.Hour)
+	next, err := keys.Rotate(ctx, ada, rotated, 3*day)
+	if err == nil {
+		err = use(ctx, store, next.Key, 7)
 	}
 	for i := range 10 {
 		dora := storage.Actor{User: "user_dora", Organisation: "org_full", Role: "admin"}
