@@ -21,20 +21,6 @@ type observed struct {
 	errs    []error
 }
 
-func (o *observed) counter(name, help string, of func() int64, attributes ...attribute.KeyValue) {
-	c, err := o.meter.Int64ObservableCounter(name, metric.WithDescription(help))
-	o.add(c, err, func(to metric.Observer) { to.ObserveInt64(c, of(), metric.WithAttributes(attributes...)) })
-}
-
-func (o *observed) gauge(name, unit, help string, of func() int64) {
-	g, err := o.meter.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(help))
-	o.add(g, err, func(to metric.Observer) { to.ObserveInt64(g, of()) })
-}
-
-func (o *observed) add(i metric.Observable, err error, observe func(metric.Observer)) {
-	o.all, o.observe, o.errs = append(o.all, i), append(o.observe, observe), append(o.errs, err)
-}
-
 // register begins to answer collectors; nil if there is nothing to tell.
 func (o *observed) register() (metric.Registration, error) {
 	if err := errors.Join(o.errs...); err != nil || len(o.all) == 0 {
@@ -48,54 +34,82 @@ func (o *observed) register() (metric.Registration, error) {
 	}, o.all...)
 }
 
+// group are instruments that one reading of a state tells.
+type group[S any] struct {
+	*observed
+	prefix string
+	each   []func(metric.Observer, *S)
+}
+
+func groupOf[S any](o *observed, prefix string, read func() S) *group[S] {
+	g := &group[S]{observed: o, prefix: prefix}
+	o.observe = append(o.observe, func(to metric.Observer) {
+		s := read()
+		for _, tell := range g.each {
+			tell(to, &s)
+		}
+	})
+	return g
+}
+
+func (g *group[S]) counter(name, help string, of func(*S) int64, attributes ...attribute.KeyValue) {
+	c, err := g.meter.Int64ObservableCounter(g.prefix+name, metric.WithDescription(help))
+	g.add(c, err, func(to metric.Observer, s *S) { to.ObserveInt64(c, of(s), metric.WithAttributes(attributes...)) })
+}
+
+func (g *group[S]) gauge(name, unit, help string, of func(*S) int64) {
+	i, err := g.meter.Int64ObservableGauge(g.prefix+name, metric.WithUnit(unit), metric.WithDescription(help))
+	g.add(i, err, func(to metric.Observer, s *S) { to.ObserveInt64(i, of(s)) })
+}
+
+func (g *group[S]) add(i metric.Observable, err error, tell func(metric.Observer, *S)) {
+	g.all, g.each, g.errs = append(g.all, i), append(g.each, tell), append(g.errs, err)
+}
+
 // usage tells how a Counter does.
 func (o *observed) usage(c *usage.Counter) {
-	count := func(name, help string, of func(usage.Stats) int64) {
-		o.counter("strikeplate.usage."+name, help, func() int64 { return of(c.Stats()) })
-	}
-	count("stored", "Requests that were counted and stored.", func(s usage.Stats) int64 { return s.Stored })
-	count("others", "Requests counted as (other), since a bound was reached.", func(s usage.Stats) int64 { return s.Others })
-	count("dropped", "Requests that are lost uncounted.", func(s usage.Stats) int64 { return s.Dropped })
-	count("failures", "Batches that the store did not take.", func(s usage.Stats) int64 { return s.Failures })
-	count("alarms", "Alarms of unusual use.", func(s usage.Stats) int64 { return s.Alarms })
-	o.gauge("strikeplate.usage.pending", "{request}", "Requests that were counted and wait to be stored.",
-		func() int64 { return c.Stats().Pending })
+	g := groupOf(o, "strikeplate.usage.", c.Stats)
+	g.counter("stored", "Requests that were counted and stored.", func(s *usage.Stats) int64 { return s.Stored })
+	g.counter("others", "Requests counted as (other), since a bound was reached.", func(s *usage.Stats) int64 { return s.Others })
+	g.counter("dropped", "Requests that are lost uncounted.", func(s *usage.Stats) int64 { return s.Dropped })
+	g.counter("failures", "Batches that the store did not take.", func(s *usage.Stats) int64 { return s.Failures })
+	g.counter("alarms", "Alarms of unusual use.", func(s *usage.Stats) int64 { return s.Alarms })
+	g.gauge("pending", "{request}", "Requests that were counted and wait to be stored.", func(s *usage.Stats) int64 { return s.Pending })
 }
 
 // authentication tells how an Authenticator does, as usage/prometheus does.
 func (o *observed) authentication(keys *keyauth.Authenticator) {
-	count := func(name, help string, of func(keyauth.Stats) uint64, attributes ...attribute.KeyValue) {
-		o.counter("strikeplate.keyauth."+name, help, func() int64 { return int64(of(keys.Stats())) }, attributes...)
+	type stats = keyauth.Stats
+	g := groupOf(o, "strikeplate.keyauth.", keys.Stats)
+	count := func(name, help string, of func(*stats) uint64, attributes ...attribute.KeyValue) {
+		g.counter(name, help, func(s *stats) int64 { return int64(of(s)) }, attributes...)
 	}
-	count("hashes", "Secrets hashed, to mint and to verify.", func(s keyauth.Stats) uint64 { return s.Hashes })
-	count("shed", "Verifications refused because the hash queue was full.", func(s keyauth.Stats) uint64 { return s.Shed })
-	count("throttled", "Attempts refused after too many wrong secrets.", func(s keyauth.Stats) uint64 { return s.Throttled })
-	count("malformed", "Credentials refused by shape or checksum alone.", func(s keyauth.Stats) uint64 { return s.Malformed })
-	count("lookups", "Records asked for by a key that was not proven here.", func(s keyauth.Stats) uint64 { return s.Lookups })
-	count("reads", "Records asked for again, of keys that were proven.", func(s keyauth.Stats) uint64 { return s.Reads })
-	count("bridged", "Requests answered from memory while the store was down.", func(s keyauth.Stats) uint64 { return s.Bridged })
-	count("rehashed", "Hashes replaced by stronger ones.", func(s keyauth.Stats) uint64 { return s.Rehashed })
-	shared := func(result string, of func(keyauth.Stats) uint64) {
+	count("hashes", "Secrets hashed, to mint and to verify.", func(s *stats) uint64 { return s.Hashes })
+	count("shed", "Verifications refused because the hash queue was full.", func(s *stats) uint64 { return s.Shed })
+	count("throttled", "Attempts refused after too many wrong secrets.", func(s *stats) uint64 { return s.Throttled })
+	count("malformed", "Credentials refused by shape or checksum alone.", func(s *stats) uint64 { return s.Malformed })
+	count("lookups", "Records asked for by a key that was not proven here.", func(s *stats) uint64 { return s.Lookups })
+	count("reads", "Records asked for again, of keys that were proven.", func(s *stats) uint64 { return s.Reads })
+	count("bridged", "Requests answered from memory while the store was down.", func(s *stats) uint64 { return s.Bridged })
+	count("rehashed", "Hashes replaced by stronger ones.", func(s *stats) uint64 { return s.Rehashed })
+	shared := func(result string, of func(*stats) uint64) {
 		count("shared_proofs", "Looks at proofs that other instances shared, by what came of them.", of, attribute.String("strikeplate.result", result))
 	}
-	shared("hit", func(s keyauth.Stats) uint64 { return s.SharedHits })
-	shared("miss", func(s keyauth.Stats) uint64 { return s.SharedMisses })
-	shared("rejected", func(s keyauth.Stats) uint64 { return s.SharedRejected })
-	shared("failed", func(s keyauth.Stats) uint64 { return s.SharedFailed })
-	o.gauge("strikeplate.keyauth.hash_queue", "{request}", "Verifications that wait for the hash slot.",
-		func() int64 { return int64(keys.Stats().Waiting) })
-	o.gauge("strikeplate.keyauth.proven_keys", "{key}", "Keys remembered as proven, about.",
-		func() int64 { return int64(keys.Stats().Proven) })
-	o.gauge("strikeplate.keyauth.feed_fresh", "1", "1 while the change feed is healthy, 0 while every request asks the store.",
-		func() int64 { return oneIf(keys.Stats().Fresh) })
-	o.gauge("strikeplate.keyauth.feed_age", "ms", "Since the change feed's last barrier.",
-		func() int64 { return keys.Stats().FeedAge.Milliseconds() })
+	shared("hit", func(s *stats) uint64 { return s.SharedHits })
+	shared("miss", func(s *stats) uint64 { return s.SharedMisses })
+	shared("rejected", func(s *stats) uint64 { return s.SharedRejected })
+	shared("failed", func(s *stats) uint64 { return s.SharedFailed })
+	g.gauge("hash_queue", "{request}", "Verifications that wait for the hash slot.", func(s *stats) int64 { return int64(s.Waiting) })
+	g.gauge("proven_keys", "{key}", "Keys remembered as proven, about.", func(s *stats) int64 { return int64(s.Proven) })
+	g.gauge("feed_fresh", "1", "1 while the change feed is healthy, 0 while every request asks the store.",
+		func(s *stats) int64 { return oneIf(s.Fresh) })
+	g.gauge("feed_age", "ms", "Since the change feed's last barrier.", func(s *stats) int64 { return s.FeedAge.Milliseconds() })
 }
 
 // fallback tells whether limits are counted by this instance alone.
 func (o *observed) fallback(inForce func() bool) {
-	o.gauge("strikeplate.ratelimit.fallback", "1", "1 while limits are counted by this instance alone, since the shared engine fails.",
-		func() int64 { return oneIf(inForce()) })
+	groupOf(o, "strikeplate.ratelimit.", inForce).gauge("fallback", "1",
+		"1 while limits are counted by this instance alone, since the shared engine fails.", func(yes *bool) int64 { return oneIf(*yes) })
 }
 
 func oneIf(yes bool) int64 {
